@@ -1,0 +1,27 @@
+// What the slabs and the packet pool must know about cuts (DURABILITY 5). One object, in the arena's header.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace keepnet {
+
+/// Number of a cut; 0 is none. An object edited while `current` was n carries stamp n: it is unchanged since every
+/// cut numbered n or more.
+using CutNumber = std::uint32_t;
+
+struct CutControl {
+    CutNumber current = 1;                     ///< the number the next cut gets
+    CutNumber unread = 0;                      ///< the cut whose content somebody still reads, or 0
+    std::uint16_t sweep_kind = 0;              ///< slabs below it have been swept
+    std::uint32_t sweep_index = 0;             ///< slots of slab `sweep_kind` below it have been swept
+    bool sweeping = false;                     ///< objects of `unread` are still to be copied out
+    bool overrun = false;                      ///< a shadow was full: `unread` cannot be completed
+    std::array<CutNumber, 2> outstanding{};    ///< cuts not yet committed or abandoned; 0: free place
+
+    [[nodiscard]] bool is_swept(std::uint16_t kind, std::uint32_t index) const {
+        return !sweeping || kind < sweep_kind || (kind == sweep_kind && index < sweep_index);
+    }
+};
+
+}  // namespace keepnet

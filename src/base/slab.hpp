@@ -1,0 +1,227 @@
+// Fixed-capacity array of state objects of one type, in the arena. `edit` is the one mutable access: it stamps the
+// object with the number of the coming cut and, while an earlier cut is unread, first copies the object aside
+// (DURABILITY 5). Slots above the high-water mark are never touched. The lowest free slot is taken first, so that
+// a restored run allocates as the original would have.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include <keepnet/assert.hpp>
+
+#include "base/arena.hpp"
+#include "base/bit_tree.hpp"
+#include "base/cut_control.hpp"
+#include "base/handle.hpp"
+
+namespace keepnet {
+
+struct SlotMeta {
+    std::uint64_t generation = 0;  ///< 0: free
+    CutNumber stamp = 0;           ///< CutControl::current at the last edit
+    std::uint32_t shadow = 0;      ///< 1 + index of the copy that belongs to the unread cut; 0: none
+};
+
+/// What a slab keeps beside its slots.
+struct SlabCounts {
+    std::uint32_t in_use = 0;
+    std::uint32_t high_water = 0;
+    std::uint32_t shadows = 0;
+};
+
+template <class T>
+struct Shadow {
+    std::uint64_t generation = 0;
+    T value{};
+};
+
+/// Called before the first edit of an object since a cut, with the object still as it was at the cut. `stamp`: it is
+/// unchanged since every cut numbered `stamp` or more. Specialise it for objects that carry durability marks.
+template <class T>
+struct FirstEditAfterCut {
+    static void run(T&, CutNumber /*stamp*/, const CutControl&) {}
+};
+
+template <class T>
+class Slab {
+    static_assert(std::is_trivially_copyable_v<T> && std::is_standard_layout_v<T>);
+
+  public:
+    void place(ArenaCarver& carver, std::uint16_t kind, std::uint32_t capacity, std::uint32_t shadow_capacity,
+               CutControl* control, std::uint64_t* generations) {
+        kind_ = kind;
+        capacity_ = capacity;
+        shadow_capacity_ = std::min(capacity, shadow_capacity);
+        control_ = control;
+        generations_ = generations;
+        counts_ = carver.take<SlabCounts>(1);
+        meta_ = carver.take<SlotMeta>(capacity);
+        slots_ = carver.take<T>(capacity);
+        shadows_ = carver.take<Shadow<T>>(shadow_capacity_);
+        free_.place(carver, capacity);
+    }
+    /// Once, over zeroed memory.
+    void initialize() { free_.fill(true); }
+
+    [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
+    [[nodiscard]] std::uint32_t in_use() const { return counts_->in_use; }
+    [[nodiscard]] std::uint32_t available() const { return capacity_ - counts_->in_use; }
+    [[nodiscard]] std::uint32_t high_water() const { return counts_->high_water; }
+    [[nodiscard]] std::uint16_t kind() const { return kind_; }
+
+    /// A new object, T{}; or a null handle when the slab is full.
+    Handle<T> create() {
+        const std::uint32_t index = free_.find(0);
+        if (index == BitTree::none || *generations_ >= handle_generation_max) return {};
+        return create_at(index, ++*generations_);
+    }
+    /// For decode only: puts an object back where it was. The slot must be free.
+    Handle<T> create_at(std::uint32_t index, std::uint64_t generation) {
+        KEEPNET_ASSERT(index < capacity_ && meta_[index].generation == 0 && generation != 0);
+        free_.clear(index);
+        ++counts_->in_use;
+        counts_->high_water = std::max(counts_->high_water, index + 1);
+        SlotMeta& meta = meta_[index];
+        if (meta.stamp != control_->current) {  // a shadow of this cut may already be here: freed and taken again
+            meta.stamp = control_->current;
+            meta.shadow = 0;
+        }
+        meta.generation = generation;
+        slots_[index] = T{};
+        return Handle<T>::make(index, generation);
+    }
+    void destroy(Handle<T> handle) {
+        KEEPNET_ASSERT(find(handle) != nullptr);
+        destroy(handle.index());
+    }
+    void destroy(std::uint32_t index) {
+        touch(index);
+        meta_[index].generation = 0;
+        free_.set(index);
+        --counts_->in_use;
+    }
+
+    /// Null when the handle is stale.
+    [[nodiscard]] const T* find(Handle<T> handle) const {
+        const std::uint32_t index = handle.index();
+        if (!handle || index >= capacity_ || meta_[index].generation != handle.generation()) return nullptr;
+        return &slots_[index];
+    }
+    [[nodiscard]] const T& get(Handle<T> handle) const {
+        const T* object = find(handle);
+        KEEPNET_ASSERT(object != nullptr);
+        return *object;
+    }
+    [[nodiscard]] const T& get(std::uint32_t index) const {
+        KEEPNET_ASSERT(is_live(index));
+        return slots_[index];
+    }
+    [[nodiscard]] bool is_live(std::uint32_t index) const {
+        return index < capacity_ && meta_[index].generation != 0;
+    }
+    [[nodiscard]] Handle<T> handle_of(std::uint32_t index) const {
+        return Handle<T>::make(index, meta_[index].generation);
+    }
+    [[nodiscard]] std::uint32_t index_of(const T& object) const {
+        return static_cast<std::uint32_t>(&object - slots_);
+    }
+
+    /// The reference is good until the step ends.
+    T& edit(Handle<T> handle) {
+        KEEPNET_ASSERT(find(handle) != nullptr);
+        touch(handle.index());
+        return slots_[handle.index()];
+    }
+    T& edit(std::uint32_t index) {
+        KEEPNET_ASSERT(is_live(index));
+        touch(index);
+        return slots_[index];
+    }
+
+    /// The next live slot that is not below `from`, or BitTree::none.
+    [[nodiscard]] std::uint32_t next(std::uint32_t from) const {
+        for (; from < counts_->high_water; ++from) {
+            if (meta_[from].generation != 0) return from;
+        }
+        return BitTree::none;
+    }
+    template <class F>
+    void for_each(F&& f) const {
+        for (std::uint32_t i = next(0); i != BitTree::none; i = next(i + 1)) f(i, slots_[i]);
+    }
+    /// Was the object edited after cut `n`?
+    [[nodiscard]] bool changed_since(std::uint32_t index, CutNumber n) const { return meta_[index].stamp > n; }
+
+    // --- the sweep of a cut (durability/) ---
+
+    struct Image {
+        const T* value = nullptr;  ///< null: nothing was there at the cut
+        std::uint64_t generation = 0;
+    };
+    /// The object in slot `index` as it was at the unread cut. Only before the slot has been passed by the sweep.
+    [[nodiscard]] Image at_cut(std::uint32_t index) const {
+        const SlotMeta& meta = meta_[index];
+        if (meta.stamp <= control_->unread) {
+            return meta.generation == 0 ? Image{} : Image{&slots_[index], meta.generation};
+        }
+        if (meta.shadow == 0) return {};
+        const Shadow<T>& shadow = shadows_[meta.shadow - 1];
+        return {&shadow.value, shadow.generation};
+    }
+    /// When the sweep is over: no copy is of use any more.
+    void forget_shadows() { counts_->shadows = 0; }
+
+    /// Everything that is not state (free set, shadows), from the slots. For attach.
+    void rebuild() {
+        free_.fill(true);
+        counts_->in_use = 0;
+        counts_->shadows = 0;
+        for (std::uint32_t i = 0; i < counts_->high_water; ++i) {
+            meta_[i].shadow = 0;
+            if (meta_[i].generation == 0) continue;
+            free_.clear(i);
+            ++counts_->in_use;
+        }
+    }
+    /// False when the arena's own numbers make no sense.
+    [[nodiscard]] bool is_sane() const {
+        if (counts_->high_water > capacity_) return false;
+        for (std::uint32_t i = 0; i < counts_->high_water; ++i) {
+            if (meta_[i].generation > *generations_ || meta_[i].stamp > control_->current) return false;
+        }
+        return true;
+    }
+
+  private:
+    void touch(std::uint32_t index) {
+        if (meta_[index].stamp != control_->current) [[unlikely]] first_touch(index);
+    }
+    [[gnu::noinline]] void first_touch(std::uint32_t index) {
+        SlotMeta& meta = meta_[index];
+        meta.shadow = 0;
+        if (control_->sweeping && meta.stamp <= control_->unread && !control_->is_swept(kind_, index)) {
+            if (counts_->shadows == shadow_capacity_) {
+                control_->overrun = true;
+            } else {
+                shadows_[counts_->shadows] = {meta.generation, slots_[index]};
+                meta.shadow = ++counts_->shadows;
+            }
+        }
+        FirstEditAfterCut<T>::run(slots_[index], meta.stamp, *control_);
+        meta.stamp = control_->current;
+    }
+
+    SlabCounts* counts_ = nullptr;
+    SlotMeta* meta_ = nullptr;
+    T* slots_ = nullptr;
+    Shadow<T>* shadows_ = nullptr;
+    CutControl* control_ = nullptr;
+    std::uint64_t* generations_ = nullptr;
+    BitTree free_;
+    std::uint32_t capacity_ = 0;
+    std::uint32_t shadow_capacity_ = 0;
+    std::uint16_t kind_ = 0;
+};
+
+}  // namespace keepnet
