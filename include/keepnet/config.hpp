@@ -31,13 +31,11 @@ struct CapacityConfig {
     std::uint32_t udp_datagrams = 1024;     ///< queued, over all sockets, both directions
     std::uint32_t slice_nodes = 65536;      ///< queue entries: one for each stretch of bytes in one packet buffer
     std::uint32_t packet_buffers = 16384;   ///< of packet_buffer_bytes each
-    std::uint32_t blobs_note_bytes = 0;     ///< reserved, must be 0
     std::uint32_t transmit_ring = 512;      ///< frames waiting for a device, for each interface; a power of two
     /// Objects of one kind that may change while a cut is unread. Beyond it the cut (not the stack) fails.
     std::uint32_t shadow_objects = 8192;
     /// Bytes between the polling thread's sweep and the encoder; a power of two, at least 64 KiB.
     std::uint32_t sweep_queue_bytes = 1U << 20;
-    /// One bit for every handle of every kind, so that enumeration and polling need no allocation.
     std::uint32_t seam_queue = 0;           ///< requests that a seam may delay (tests, split stack); 0: seams are calls
 };
 
@@ -46,10 +44,9 @@ inline constexpr std::uint32_t packet_buffer_bytes = 2048;
 
 struct IpConfig {
     std::uint8_t hop_limit = 64;                       ///< until a router says otherwise
-    std::uint16_t mtu_max = 9000;                      ///< bytes; a device's MTU is clamped to 1280..mtu_max
+    std::uint16_t mtu_max = 1500;                      ///< bytes, 1280..1980: a frame lies in one packet buffer
     std::uint32_t icmp_errors_per_second = 100;        ///< RFC 4443 2.4 (f)
     std::uint32_t icmp_errors_burst = 20;
-    std::uint32_t echo_payload_max = 8192;             ///< bytes
     Duration path_mtu_lifetime = seconds(600);         ///< RFC 8201 5.3: no sooner than 5 minutes
 };
 
