@@ -1,9 +1,9 @@
 // Big-endian numbers and addresses at a place in bytes. The caller has checked the length.
+// __builtin_memcpy: freestanding compilation makes a call out of the plain name.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include <keepnet/address.hpp>
 #include <keepnet/bytes.hpp>
@@ -33,26 +33,26 @@ constexpr void store_u32(MutableBytes b, std::size_t at, std::uint32_t v) {
 
 [[nodiscard]] inline Ipv6Address load_ipv6(ByteView b, std::size_t at) {
     Ipv6Address a;
-    std::memcpy(a.octets.data(), b.data() + at, a.octets.size());
+    __builtin_memcpy(a.octets.data(), b.data() + at, a.octets.size());
     return a;
 }
 
 inline void store_ipv6(MutableBytes b, std::size_t at, const Ipv6Address& a) {
-    std::memcpy(b.data() + at, a.octets.data(), a.octets.size());
+    __builtin_memcpy(b.data() + at, a.octets.data(), a.octets.size());
 }
 
 [[nodiscard]] inline MacAddress load_mac(ByteView b, std::size_t at) {
     MacAddress a;
-    std::memcpy(a.octets.data(), b.data() + at, a.octets.size());
+    __builtin_memcpy(a.octets.data(), b.data() + at, a.octets.size());
     return a;
 }
 
 inline void store_mac(MutableBytes b, std::size_t at, const MacAddress& a) {
-    std::memcpy(b.data() + at, a.octets.data(), a.octets.size());
+    __builtin_memcpy(b.data() + at, a.octets.data(), a.octets.size());
 }
 
 inline void store_bytes(MutableBytes b, std::size_t at, ByteView source) {
-    if (!source.empty()) std::memcpy(b.data() + at, source.data(), source.size());
+    if (!source.empty()) __builtin_memcpy(b.data() + at, source.data(), source.size());
 }
 
 }  // namespace keepnet::wire

@@ -109,8 +109,8 @@ struct QuotedPacket {
     ByteView transport{};  ///< starts at the upper-layer header; 8 bytes or more
 };
 
-/// `quotation` is an error message behind its 8 header bytes. truncated: not even the ports are there;
-/// bad_option: extension headers that make no sense; bad_type: a fragment that is not the first.
+/// `quotation` is an error message behind its 8 header bytes. Its payload_length is usually more than what
+/// follows. truncated: not even the ports are there; bad_type: a fragment that is not the first.
 [[nodiscard]] std::expected<QuotedPacket, ParseError> parse_quotation(ByteView quotation);
 
 }  // namespace keepnet::wire
