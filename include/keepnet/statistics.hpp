@@ -72,7 +72,7 @@ enum class DropReason : std::uint8_t {
     tcp_data_after_close,       ///< nobody will read it; answered with a reset
     tcp_beyond_window,          ///< the part of a segment that the window cut off
     // any
-    no_buffer,                  ///< the packet pool is at its reserve
+    out_of_buffers,             ///< the packet pool is at its reserve
     no_slot,                    ///< a table of the config is full
     count_
 };
