@@ -1,0 +1,192 @@
+// A TCP connection: everything RFC 9293 3.3.1 calls the transmission control block, in the RFC's words, and the marks
+// of DURABILITY 1.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <keepnet/config.hpp>
+#include <keepnet/endpoint.hpp>
+#include <keepnet/error.hpp>
+#include <keepnet/stack.hpp>
+#include <keepnet/time.hpp>
+
+#include "base/cut_control.hpp"
+#include "base/handle.hpp"
+#include "base/seq.hpp"
+#include "base/slab.hpp"
+#include "state/slice_node_state.hpp"
+#include "state/socket_state.hpp"
+
+namespace keepnet {
+
+struct SendSequence {
+    Seq iss{};
+    Seq una{};                     ///< oldest unacknowledged
+    Seq nxt{};                     ///< next to send
+    Seq max{};                     ///< highest ever sent + 1; ACKs are accepted up to here
+    Seq up{};                      ///< urgent pointer (accepted, not generated)
+    Seq wl1{}, wl2{};              ///< RFC 9293 3.10.7.4: segment of the last window update
+    std::uint32_t wnd = 0;         ///< bytes, as advertised, scaled
+    std::uint32_t wnd_max = 0;     ///< largest ever (sender's silly-window avoidance)
+    std::uint8_t wscale = 0;       ///< shift of windows that we receive
+    bool fin_queued = false;       ///< the application has closed: a FIN follows the send queue
+};
+
+struct ReceiveSequence {
+    Seq irs{};
+    Seq nxt{};
+    Seq adv{};                     ///< right edge as advertised: it never moves back
+    Seq acked{};                   ///< Last.ACK.sent (RFC 7323 4.3)
+    Seq up{};
+    std::uint8_t wscale = 0;       ///< shift of windows that we send
+    bool fin_received = false;     ///< counted in nxt
+    std::uint32_t buffer = 0;      ///< bytes
+};
+
+struct TimestampState {
+    bool enabled = false;
+    std::uint32_t offset = 0;      ///< TSval = wire clock in ms + offset (RFC 7323 7.1)
+    std::uint32_t recent = 0;      ///< TS.Recent
+    Instant recent_at{};           ///< 24 days later it is no good (RFC 7323 5.5)
+};
+
+/// RFC 6298, in nanoseconds.
+struct RttState {
+    Duration srtt{};               ///< 0: no sample yet
+    Duration rttvar{};
+    Duration rto{};
+    std::uint8_t backoff = 0;      ///< doublings since the last good ACK
+    bool timing = false;           ///< without timestamps: one segment is timed (Karn)
+    Seq timed{};                   ///< the sequence number whose ACK ends the measurement
+    Instant timed_at{};
+};
+
+/// Congestion control: a value and pure functions beside it (tcp/congestion/).
+struct CongestionState {
+    std::uint32_t cwnd = 0;        ///< bytes
+    std::uint32_t ssthresh = 0;    ///< bytes
+    std::uint32_t bytes_acked = 0; ///< towards the next increase (RFC 3465)
+    Instant last_sent{};           ///< RFC 5681 4.1: restart window after an idle RTO
+};
+
+/// Loss recovery (tcp/recovery/): NewReno, RFC 6582.
+struct RecoveryState {
+    Seq recover{};                 ///< SND.MAX when recovery began
+    bool in_recovery = false;
+    bool after_timeout = false;    ///< go-back from una until recover is acknowledged
+    std::uint8_t duplicate_acks = 0;
+    std::uint32_t retransmissions = 0;
+};
+
+/// A connection as it was at one cut that is still outstanding.
+struct CutEdge {
+    CutNumber cut = 0;             ///< 0: none
+    Seq rcv_nxt{};
+    Seq snd_end{};                 ///< behind the last byte, SYN or FIN that the application had given
+    Seq consumed{};                ///< what the application had taken
+    std::uint32_t buffer = 0;      ///< ReceiveSequence::buffer
+};
+
+/// DURABILITY 1. Only looked at when the policy is not `none`. At a restore they are derived from the ends.
+struct DurableMarks {
+    Seq rcv_durable{};             ///< no ACK above it
+    Seq snd_durable{};             ///< nothing transmitted at or above it
+    Seq consumed{};                ///< the window's edge is computed from here
+    std::uint32_t buffer = 0;      ///< and from this size
+    std::array<CutEdge, 2> edges{};
+    Instant held_since = never;    ///< since when something waits for a commit
+    CutNumber died_after = 0;      ///< tombstone: gone when this cut, or a later one, is committed
+};
+
+struct TcpTimers {
+    Deadline retransmit = never;   ///< or the handshake's, or TIME-WAIT's LAST-ACK
+    Deadline persist = never;
+    Deadline delayed_ack = never;
+    Deadline keep_alive = never;
+    Deadline time_wait = never;    ///< 2 MSL, or FIN-WAIT-2 of an orphan
+    Deadline user_timeout = never; ///< give up
+    Deadline cork = never;
+};
+
+struct TcpConnectionState {
+    TcpPhase phase = TcpPhase::closed;
+    DurabilityPolicy policy = DurabilityPolicy::none;
+    Endpoint local{};
+    Endpoint remote{};
+    Handle<SocketState> socket{};        ///< none: half-open, in an accept queue, or an orphan
+    Handle<TcpListenerState> listener{}; ///< whose child it is, until it is accepted
+    Link accept_next{};                  ///< accept queue of the listener
+    SendSequence snd{};
+    ReceiveSequence rcv{};
+    TimestampState ts{};
+    RttState rtt{};
+    CongestionState congestion{};
+    RecoveryState recovery{};
+    DurableMarks marks{};
+    TcpTimers timers{};
+    ByteQueueState send_queue{};         ///< from una (SYN and FIN are not in it)
+    ByteQueueState receive_queue{};      ///< up to nxt
+    ByteQueueState out_of_order{};       ///< sorted by seq, no overlap
+    std::uint64_t rx_consumed = 0;
+    std::uint64_t tx_accepted = 0;
+    std::uint16_t mss_peer = 0;          ///< option in the peer's SYN, or the default
+    std::uint16_t mss = 0;               ///< bytes of payload in a full segment that we send
+    std::uint32_t flow_label = 0;
+    bool is_passive = false;             ///< came from LISTEN (RFC 9293 3.10.7.4: RST in SYN-RECEIVED)
+    bool ack_now = false;
+    bool window_update_owed = false;
+    bool probe_owed = false;             ///< zero-window or keep-alive probe
+    bool rst_owed = false;               ///< the application aborted: a reset follows what is durable
+    bool fin_ack_owed = false;           ///< the ACK of the peer's FIN has not been transmitted yet (DURABILITY 2)
+    bool resume_owed = false;            ///< restored: has not spoken yet
+    bool receive_abandoned = false;      ///< nobody will read: closed, or shut down for receiving
+    bool tombstone = false;
+    std::uint8_t segments_since_ack = 0; ///< full-sized, acknowledgeable (RFC 9293 3.8.6.3)
+    std::uint8_t probes_sent = 0;        ///< unanswered keep-alives, or persist back-off
+    std::uint8_t push_seq_valid = 0;     ///< push_seq has a meaning
+    Seq push_seq{};                      ///< PSH goes on the segment that ends here (end of the last write)
+    Instant last_heard{};
+    Instant last_invalid_ack{};          ///< rate limit of answers to unacceptable segments
+    Error error = Error::invalid;        ///< why it ended
+    Verdict verdict = Verdict::not_restored;
+};
+
+/// Behind the last byte, SYN and FIN that this side has decided to send, durable or not.
+constexpr Seq snd_end(const TcpConnectionState& c) {
+    // While una is still iss the SYN counts; the send queue then starts at iss + 1.
+    const bool syn_unacked = c.snd.una == c.snd.iss;
+    return c.snd.una + (syn_unacked ? 1U : 0U) + c.send_queue.bytes + (c.snd.fin_queued ? 1U : 0U);
+}
+
+/// First sequence number that the application has not taken. Bytes nobody will read count as taken.
+constexpr Seq rcv_consumed(const TcpConnectionState& c) {
+    return c.rcv.nxt - (c.receive_queue.bytes + (c.rcv.fin_received ? 1U : 0U));
+}
+
+/// Records the ends for each outstanding cut that saw the connection as it still is (DURABILITY 1 and 5).
+template <>
+struct FirstEditAfterCut<TcpConnectionState> {
+    static void run(TcpConnectionState& c, CutNumber stamp, const CutControl& control) {
+        if (c.policy == DurabilityPolicy::none) return;
+        for (std::size_t i = 0; i < control.outstanding.size(); ++i) {
+            const CutNumber cut = control.outstanding[i];
+            if (cut == 0 || stamp > cut) continue;
+            c.marks.edges[i] = {cut, c.rcv.nxt, snd_end(c), rcv_consumed(c), c.rcv.buffer};
+        }
+    }
+};
+
+struct TcpListenerState {
+    Handle<SocketState> socket{};        ///< none: closed, a tombstone
+    Endpoint local{};
+    std::uint32_t backlog = 0;
+    std::uint32_t half_open = 0;
+    Link accept_head{};                  ///< TcpConnectionState, the oldest first
+    Link accept_tail{};
+    std::uint32_t accept_count = 0;
+    CutNumber died_after = 0;            ///< tombstone: gone when this cut, or a later one, is committed
+    Deadline cookies_until = never;      ///< after an overflow, or a restore: cookies are accepted until then
+};
+
+}  // namespace keepnet
