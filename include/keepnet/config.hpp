@@ -36,7 +36,6 @@ struct CapacityConfig {
     std::uint32_t shadow_objects = 8192;
     /// Bytes between the polling thread's sweep and the encoder; a power of two, at least 64 KiB.
     std::uint32_t sweep_queue_bytes = 1U << 20;
-    std::uint32_t seam_queue = 0;           ///< requests that a seam may delay (tests, split stack); 0: seams are calls
 };
 
 /// Bytes in a packet buffer: an Ethernet frame of 1514 bytes with headroom, two to a page.

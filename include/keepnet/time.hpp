@@ -34,6 +34,8 @@ using Deadline = Instant;
 
 /// The deadline that does not pass.
 inline constexpr Instant never{INT64_MAX};
+/// Before anything that a clock has shown; far enough from the ends that a difference does not overflow.
+inline constexpr Instant long_ago{INT64_MIN / 4};
 
 [[nodiscard]] constexpr Instant earlier(Instant a, Instant b) { return a < b ? a : b; }
 [[nodiscard]] constexpr Instant later(Instant a, Instant b) { return a < b ? b : a; }

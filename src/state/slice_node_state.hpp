@@ -16,7 +16,7 @@ struct SliceNodeState {
     Link next{};
 };
 
-/// `bytes` is the sum over the nodes. The first `head_skip` bytes of the head node are already gone.
+/// `bytes` is the sum over the nodes; a consumed prefix of the head is cut off its slice.
 struct ByteQueueState {
     Link head{};
     Link tail{};

@@ -15,7 +15,7 @@ namespace keepnet {
 /// Tokens that come back with time: `tokens` at `refilled`, both of the last use.
 struct RateLimitState {
     std::uint32_t tokens = 0;
-    Instant refilled{};
+    Instant refilled = long_ago;
 };
 
 enum class SuspendPhase : std::uint8_t { invalid = 0, running, draining, suspended };

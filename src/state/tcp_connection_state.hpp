@@ -31,6 +31,7 @@ struct SendSequence {
     std::uint32_t wnd_max = 0;     ///< largest ever (sender's silly-window avoidance)
     std::uint8_t wscale = 0;       ///< shift of windows that we receive
     bool fin_queued = false;       ///< the application has closed: a FIN follows the send queue
+    bool fin_acked = false;        ///< and una is behind it
 };
 
 struct ReceiveSequence {
@@ -48,7 +49,7 @@ struct TimestampState {
     bool enabled = false;
     std::uint32_t offset = 0;      ///< TSval = wire clock in ms + offset (RFC 7323 7.1)
     std::uint32_t recent = 0;      ///< TS.Recent
-    Instant recent_at{};           ///< 24 days later it is no good (RFC 7323 5.5)
+    Instant recent_at = long_ago;  ///< 24 days later it is no good (RFC 7323 5.5)
 };
 
 /// RFC 6298, in nanoseconds.
@@ -147,16 +148,20 @@ struct TcpConnectionState {
     std::uint8_t push_seq_valid = 0;     ///< push_seq has a meaning
     Seq push_seq{};                      ///< PSH goes on the segment that ends here (end of the last write)
     Instant last_heard{};
-    Instant last_invalid_ack{};          ///< rate limit of answers to unacceptable segments
+    Instant last_invalid_ack = long_ago;          ///< rate limit of answers to unacceptable segments
     Error error = Error::invalid;        ///< why it ended
     Verdict verdict = Verdict::not_restored;
 };
 
+/// The SYN is the first thing in the send stream until it is acknowledged.
+constexpr bool is_syn_unacked(const TcpConnectionState& c) {
+    return c.phase == TcpPhase::syn_sent || c.phase == TcpPhase::syn_received;
+}
+
 /// Behind the last byte, SYN and FIN that this side has decided to send, durable or not.
 constexpr Seq snd_end(const TcpConnectionState& c) {
-    // While una is still iss the SYN counts; the send queue then starts at iss + 1.
-    const bool syn_unacked = c.snd.una == c.snd.iss;
-    return c.snd.una + (syn_unacked ? 1U : 0U) + c.send_queue.bytes + (c.snd.fin_queued ? 1U : 0U);
+    return c.snd.una + ((is_syn_unacked(c) ? 1U : 0U) + c.send_queue.bytes +
+                        (c.snd.fin_queued && !c.snd.fin_acked ? 1U : 0U));
 }
 
 /// First sequence number that the application has not taken. Bytes nobody will read count as taken.
