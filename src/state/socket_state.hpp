@@ -51,7 +51,6 @@ struct SocketState {
     Handle<TcpConnectionState> connection{};
     Handle<TcpListenerState> listener{};
     Handle<UdpSocketState> udp{};
-    std::uint8_t ready_reported = 0;    ///< readiness bits as next_ready() last gave them
 };
 
 struct UdpSocketState {

@@ -26,6 +26,7 @@ void World::place(ArenaCarver& carver, const StackConfig& config) {
     slab(slice_nodes, StateKind::slice_node, n.slice_nodes);
     pool.place(carver, n.packet_buffers, control);
     timers.place(carver, timer_count());
+    changed_sockets.place(carver, n.sockets);
 }
 
 void World::initialize(const StackConfig& config) {
@@ -34,6 +35,7 @@ void World::initialize(const StackConfig& config) {
     for_each_slab([](auto& slab) { slab.initialize(); });
     pool.initialize();
     timers.clear();
+    changed_sockets.fill(false);
     stacks.create();
     statistics.create();
 }

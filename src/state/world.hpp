@@ -61,6 +61,7 @@ class World {
     Slab<SliceNodeState> slice_nodes;
     PacketPool pool;
     DeadlineQueue timers;                ///< derived
+    BitTree changed_sockets;             ///< derived: next_ready() has not given them yet
 
     [[nodiscard]] const StackConfig& config() const { return header->config; }
     [[nodiscard]] CutControl& cuts() const { return header->cuts; }
@@ -68,6 +69,11 @@ class World {
     StackState& edit_stack() { return stacks.edit(0U); }
     Statistics& count() { return statistics.edit(0U); }
     void drop(DropReason reason) { ++count().drops[static_cast<std::size_t>(reason)]; }
+
+    /// Something about the socket's readiness may have changed; call it for each event the application may wait for.
+    void notify(Handle<SocketState> socket) {
+        if (sockets.find(socket) != nullptr) changed_sockets.set(socket.index());
+    }
 
     /// f(slab) for each slab, in the order of StateKind.
     template <class F>
