@@ -1,0 +1,9 @@
+// The benchmarks, by the table that they are printed in (report.cpp).
+#pragma once
+
+namespace keepnet::bench {
+
+void register_transfers();
+void register_parts();
+
+}  // namespace keepnet::bench
