@@ -134,32 +134,45 @@ void emit_options(const TcpOptions& o, const OptionsLayout& l, MutableBytes out)
     if (l.user_timeout) word(std::uint32_t{kind_user_timeout} << 24 | 4U << 16 | *o.user_timeout);
 }
 
-}  // namespace
-
-std::size_t TcpRepr::emitted_header_length() const { return tcp_header_bytes + lay_out(options).bytes; }
-
-std::expected<TcpRepr, ParseError> parse_tcp(ByteView segment) {
-    if (segment.size() < tcp_header_bytes) return std::unexpected(ParseError::truncated);
+/// ParseError::invalid: nothing is wrong.
+ParseError check_header(ByteView segment) {
+    if (segment.size() < tcp_header_bytes) return ParseError::truncated;
     const std::size_t header_bytes = std::size_t{segment[12]} >> 4 << 2;
-    if (header_bytes < tcp_header_bytes) return std::unexpected(ParseError::bad_length);
-    if (header_bytes > segment.size()) return std::unexpected(ParseError::truncated);
-    TcpRepr r;
+    if (header_bytes < tcp_header_bytes) return ParseError::bad_length;
+    return header_bytes > segment.size() ? ParseError::truncated : ParseError::invalid;
+}
+
+void read_header(ByteView segment, TcpRepr& r) {
     r.src_port = load_u16(segment, 0);
     r.dst_port = load_u16(segment, 2);
     r.seq = Seq{load_u32(segment, 4)};
     r.ack = Seq{load_u32(segment, 8)};
+    r.header_length = static_cast<std::uint8_t>(segment[12] >> 4 << 2);
     r.flags = TcpFlags::from_byte(segment[13]);
     r.window = load_u16(segment, 14);
     r.urgent = load_u16(segment, 18);
-    r.header_length = static_cast<std::uint8_t>(header_bytes);
-    const ByteView options = segment.subspan(tcp_header_bytes, header_bytes - tcp_header_bytes);
+    const ByteView options = segment.subspan(tcp_header_bytes, r.header_length - tcp_header_bytes);
     if (options.size() == 12 && load_u32(options, 0) == nop_nop_timestamps) {
         // Nearly every segment of an established connection (RFC 7323 appendix A).
         r.options.timestamps = {load_u32(options, 4), load_u32(options, 8)};
     } else {
         r.options_malformed = !parse_options(options, r.options);
     }
-    return r;
+}
+
+}  // namespace
+
+std::size_t TcpRepr::emitted_header_length() const { return tcp_header_bytes + lay_out(options).bytes; }
+
+std::expected<TcpRepr, ParseError> parse_tcp(ByteView segment) {
+    // One object, filled in place: this is once for every segment.
+    std::expected<TcpRepr, ParseError> result(std::in_place);
+    if (const ParseError error = check_header(segment); error != ParseError::invalid) {
+        result = std::unexpected(error);
+    } else {
+        read_header(segment, *result);
+    }
+    return result;
 }
 
 std::size_t emit_tcp(const TcpRepr& repr, MutableBytes out) {
