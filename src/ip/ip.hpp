@@ -79,6 +79,15 @@ void on_interface_up(IpContext& cx, InterfaceIndex interface);
 /// Timers of routes, destinations.
 void on_route_timer(IpContext& cx, std::uint32_t route);
 void on_destination_timer(IpContext& cx, std::uint32_t destination);
+/// A packet that waited in vain for a link address, as the error its transport is to see (type 1 code 3).
+std::optional<Delivery> take_unreachable(IpContext& cx);
+bool has_loopback(const IpContext& cx);
+/// Re-arms timers and rebuilds tables from the state. Changes no state.
+void rebuild(IpContext& cx);
+/// The transport found a Packet Too Big to be about something it sent (RFC 8201, 5927): the path's MTU may sink.
+void accept_path_mtu(IpContext& cx, const Ipv6Address& destination, InterfaceIndex interface, std::uint32_t mtu);
+/// Upper-layer reachability confirmation for the next hop towards `destination` (RFC 4861 7.3.1); cheap.
+void confirm_reachable(IpContext& cx, const Ipv6Address& destination, InterfaceIndex interface);
 /// The next packet that the stack sent to itself; its slice's reference passes to the caller.
 std::optional<link::Received> take_loopback(IpContext& cx);
 

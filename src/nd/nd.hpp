@@ -34,6 +34,8 @@ void start_dad(link::LinkContext& cx, std::uint32_t address);
 /// link address go to each next hop in the cache, then an advertisement with Override.
 void announce(link::LinkContext& cx, InterfaceIndex interface);
 
+/// Re-arms timers and rebuilds tables from the state. Changes no state.
+void rebuild(link::LinkContext& cx);
 void on_neighbor_timer(link::LinkContext& cx, std::uint32_t neighbor);
 void on_address_timer(link::LinkContext& cx, std::uint32_t address);
 void on_interface_timer(link::LinkContext& cx, std::uint32_t interface);

@@ -30,6 +30,9 @@ void on_timer(TcpContext& cx, std::uint32_t connection);
 /// until all have sent what they may, the limit of turns is reached (true: work is left) or the ring is full.
 bool run_output(TcpContext& cx, std::uint32_t turns);
 
+/// Does the run set hold a connection that could send now (its port's ring has room)?
+bool has_output(const TcpContext& cx);
+
 // --- calls by the application; all through the socket ---
 
 /// The socket is bound and the local endpoint complete.
@@ -47,6 +50,8 @@ std::expected<void, Error> shutdown(TcpContext& cx, Handle<SocketState> socket, 
 /// Detaches the connection or listener from the socket and lets it end; the caller destroys the socket.
 void close(TcpContext& cx, Handle<SocketState> socket);
 void abort(TcpContext& cx, Handle<SocketState> socket);
+/// The socket has got its local endpoint: from now on is_taken() knows it, until close() or abort().
+void on_bound(TcpContext& cx, Handle<SocketState> socket);
 /// An option changed that the connection must know of (buffers, keep-alive, cork, ...).
 void on_option(TcpContext& cx, Handle<SocketState> socket, SocketOption option);
 

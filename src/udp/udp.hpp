@@ -22,6 +22,11 @@ void on_datagram(UdpContext& cx, const ip::TransportInput& input);
 /// Port unreachable for a connected socket becomes its pending error.
 void on_error(UdpContext& cx, const ip::TransportError& error);
 std::expected<void, Error> send(UdpContext& cx, Handle<SocketState> socket, const SendDatagram& how, ByteView payload);
+std::expected<ReceivedDatagram, Error> peek(const UdpContext& cx, Handle<SocketState> socket);
+std::expected<void, Error> consume(UdpContext& cx, Handle<SocketState> socket);
+[[nodiscard]] Readiness readiness(const UdpContext& cx, const SocketState& socket);
+/// The instant since which the longest-waiting datagram is held; `never`: none is.
+Instant commit_wanted(const UdpContext& cx);
 /// Datagrams held for cut `n` or an earlier one go out.
 void on_committed(UdpContext& cx, CutNumber n);
 /// Frees the queues and the UDP part of a socket.
