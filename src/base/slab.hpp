@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
@@ -95,7 +96,8 @@ class Slab {
         KEEPNET_ASSERT(find(handle) != nullptr);
         destroy(handle.index());
     }
-    void destroy(std::uint32_t index) {
+    template <std::same_as<std::uint32_t> Index>
+    void destroy(Index index) {
         touch(index);
         meta_[index].generation = 0;
         free_.set(index);
@@ -113,7 +115,9 @@ class Slab {
         KEEPNET_ASSERT(object != nullptr);
         return *object;
     }
-    [[nodiscard]] const T& get(std::uint32_t index) const {
+    // By bare index. A template, so that a braced handle is never taken for a number.
+    template <std::same_as<std::uint32_t> Index>
+    [[nodiscard]] const T& get(Index index) const {
         KEEPNET_ASSERT(is_live(index));
         return slots_[index];
     }
@@ -133,7 +137,8 @@ class Slab {
         touch(handle.index());
         return slots_[handle.index()];
     }
-    T& edit(std::uint32_t index) {
+    template <std::same_as<std::uint32_t> Index>
+    T& edit(Index index) {
         KEEPNET_ASSERT(is_live(index));
         touch(index);
         return slots_[index];
