@@ -42,6 +42,8 @@ struct ReceiveSequence {
     Seq up{};
     std::uint8_t wscale = 0;       ///< shift of windows that we send
     bool fin_received = false;     ///< counted in nxt
+    bool fin_early = false;        ///< a FIN came out of order, at fin_seq
+    Seq fin_seq{};
     std::uint32_t buffer = 0;      ///< bytes
 };
 
@@ -76,6 +78,7 @@ struct RecoveryState {
     Seq recover{};                 ///< SND.MAX when recovery began
     bool in_recovery = false;
     bool after_timeout = false;    ///< go-back from una until recover is acknowledged
+    bool retransmit_owed = false;  ///< one segment at una goes out, whatever the windows say
     std::uint8_t duplicate_acks = 0;
     std::uint32_t retransmissions = 0;
 };
@@ -110,6 +113,21 @@ struct TcpTimers {
     Deadline cork = never;
 };
 
+/// What the connection needs of SocketOptions, also before it has a socket and after that is gone.
+struct TcpConnectionOptions {
+    std::uint8_t hop_limit = 0;          ///< 0: the interface's
+    std::uint8_t traffic_class = 0;
+    std::uint8_t keep_alive_probes = 0;
+    bool no_delay = false;
+    bool cork = false;
+    bool quick_ack = false;
+    bool keep_alive = false;
+    std::uint16_t max_segment = 0;       ///< bytes; 0: from the MTU
+    Duration keep_alive_idle{};
+    Duration keep_alive_interval{};
+    Duration user_timeout{};             ///< 0: TcpConfig::data_give_up
+};
+
 struct TcpConnectionState {
     TcpPhase phase = TcpPhase::closed;
     DurabilityPolicy policy = DurabilityPolicy::none;
@@ -118,6 +136,7 @@ struct TcpConnectionState {
     Handle<SocketState> socket{};        ///< none: half-open, in an accept queue, or an orphan
     Handle<TcpListenerState> listener{}; ///< whose child it is, until it is accepted
     Link accept_next{};                  ///< accept queue of the listener
+    TcpConnectionOptions options{};
     SendSequence snd{};
     ReceiveSequence rcv{};
     TimestampState ts{};
@@ -149,7 +168,7 @@ struct TcpConnectionState {
     Seq push_seq{};                      ///< PSH goes on the segment that ends here (end of the last write)
     Instant last_heard{};
     Instant last_invalid_ack = long_ago;          ///< rate limit of answers to unacceptable segments
-    Error error = Error::invalid;        ///< why it ended
+    Error error = Error::invalid;        ///< why it ended; before that, what the network last said (soft)
     Verdict verdict = Verdict::not_restored;
 };
 
