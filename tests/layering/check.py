@@ -33,7 +33,7 @@ HOSTED_PUBLIC = {"checkpoint.hpp", "posix.h"}  # public headers of those
 
 # All of the standard library that the core uses: types and algorithms without a run-time library behind them.
 CORE_STANDARD = set(
-    "algorithm array bit compare concepts cstddef cstdint cstring expected initializer_list iterator limits new numeric"
+    "algorithm array atomic bit compare concepts cstddef cstdint cstring expected initializer_list iterator limits new numeric"
     " optional span string_view tuple type_traits utility version".split()
 )
 

@@ -1,0 +1,234 @@
+// Snapshots: what a cut held as bytes, and back (hosted; needs keepnet::checkpoint). The format is public and versioned:
+// docs/snapshot-format.md.
+//
+//     auto cut = *stack.cut();                                   // in the instant of the application's own freeze
+//     auto writer = *store.begin();
+//     checkpoint::encode(stack, cut, {.blobs = {{"app", state}}}, *writer);
+//     writer->commit();                                          // durable from here on
+//     stack.committed(cut);                                      // what was held goes out
+//
+// After a restart:
+//
+//     auto snapshot = *store.load();
+//     auto restored = *checkpoint::restore(arena, config, snapshot, {.now = t, .entropy = seed});
+//     use(restored.blobs); claim(restored.stack); restored.stack.ready(true);
+//
+// No function here throws, but for std::bad_alloc.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <keepnet/bytes.hpp>
+#include <keepnet/config.hpp>
+#include <keepnet/stack.hpp>
+#include <keepnet/time.hpp>
+
+namespace keepnet::checkpoint {
+
+enum class Code : std::uint8_t {
+    invalid = 0,
+    not_found,        ///< the store holds no snapshot
+    empty,            ///< no bytes at all
+    not_a_snapshot,   ///< something else
+    truncated,        ///< its end is missing
+    damaged,          ///< the checksum is wrong, or an invariant does not hold
+    newer_version,    ///< written by a newer major version of the format
+    too_large,        ///< holds more than the configured capacities; the message says of what
+    bad_arena,        ///< too small for the config, or misaligned
+    fenced,           ///< RestoreOptions::fence said no
+    cut_overrun,      ///< more changed behind the cut than the shadows hold: abandon it and cut again
+    unknown_cut,      ///< not a cut that is outstanding and unread
+    input_output,     ///< the store failed; the message says how
+};
+std::string_view name(Code code);
+
+struct Failure {
+    Code code = Code::invalid;
+    std::string message{};  ///< one line for people
+};
+
+/// State of the application that has no snapshot of its own. Names are unique.
+struct Blob {
+    std::string name{};
+    std::vector<std::uint8_t> bytes{};
+};
+
+// --- writing ---
+
+/// Takes the bytes of a snapshot, in order.
+class Sink {
+  public:
+    virtual std::expected<void, Failure> write(ByteView bytes) = 0;
+    virtual ~Sink() = default;
+
+  protected:
+    Sink() = default;
+    Sink(const Sink&) = default;
+    Sink& operator=(const Sink&) = default;
+};
+
+struct EncodeOptions {
+    std::vector<Blob> blobs{};
+    /// The wall clock at the cut, ns since 1970, so that a restore can tell how long we were away.
+    std::optional<std::int64_t> wall_clock_ns{};
+};
+
+/// Turns one cut into bytes, in steps. Made on the thread that polls the stack, between cut() and the next cut(); the
+/// steps may run on any one thread. While it lives the cut counts as unread: destroy it, or let it end, before
+/// Stack::abandoned. The arena, the sink and the Stack's storage must outlive it.
+class Encoder {
+  public:
+    enum class Progress : std::uint8_t {
+        invalid = 0,
+        more,     ///< call step() again
+        waiting,  ///< nothing swept yet: poll() or sweep() the stack first
+        done,     ///< every byte is written; the cut is read
+    };
+
+    Encoder(Stack& stack, CutId cut, EncodeOptions options, Sink& sink);
+    Encoder(Encoder&&) noexcept;
+    Encoder& operator=(Encoder&&) noexcept;
+    Encoder(const Encoder&) = delete;
+    Encoder& operator=(const Encoder&) = delete;
+    ~Encoder();
+
+    /// A bounded piece of work. After an error, or `done`, do not call it again.
+    /// Fails: unknown_cut, cut_overrun, input_output.
+    std::expected<Progress, Failure> step();
+
+  private:
+    struct Work;
+    std::unique_ptr<Work> work_;
+};
+
+/// All of it, on the polling thread; sweeps the stack itself.
+std::expected<void, Failure> encode(Stack& stack, CutId cut, EncodeOptions options, Sink& sink);
+
+// --- stores ---
+
+/// A snapshot being written. Destroyed without commit() it leaves no trace.
+class Writer : public Sink {
+  public:
+    /// The snapshot is durable, and load() gives it, when this returns without an error. Once.
+    virtual std::expected<void, Failure> commit() = 0;
+};
+
+/// Where snapshots go. Holds one: the last that was committed.
+class SnapshotStore {
+  public:
+    /// One writer at a time.
+    virtual std::expected<std::unique_ptr<Writer>, Failure> begin() = 0;
+    /// Fails: not_found, input_output.
+    virtual std::expected<std::vector<std::uint8_t>, Failure> load() = 0;
+    virtual ~SnapshotStore() = default;
+
+  protected:
+    SnapshotStore() = default;
+    SnapshotStore(const SnapshotStore&) = default;
+    SnapshotStore& operator=(const SnapshotStore&) = default;
+};
+
+/// A file, mode 0600. Written under another name beside it, synced, renamed, the directory synced; a crash at any
+/// instant leaves the previous snapshot or the new one.
+class FileStore final : public SnapshotStore {
+  public:
+    /// `path`: of the snapshot. Removes what a crash left of an unfinished write. Fails when its directory does not
+    /// exist or cannot be written to.
+    static std::expected<FileStore, Failure> open(std::string path);
+
+    std::expected<std::unique_ptr<Writer>, Failure> begin() override;
+    std::expected<std::vector<std::uint8_t>, Failure> load() override;
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    explicit FileStore(std::string path) : path_(std::move(path)) {}
+    std::string path_;
+};
+
+/// Memory. For tests, simulators, and embedders that take the bytes elsewhere.
+class MemoryStore final : public SnapshotStore {
+  public:
+    std::expected<std::unique_ptr<Writer>, Failure> begin() override;
+    std::expected<std::vector<std::uint8_t>, Failure> load() override;
+
+    std::optional<std::vector<std::uint8_t>> snapshot{};
+};
+
+/// Appends to a vector.
+class VectorSink final : public Sink {
+  public:
+    std::expected<void, Failure> write(ByteView bytes) override;
+    std::vector<std::uint8_t> bytes{};
+};
+
+/// cut, encode into the store, committed: the whole of a synchronous checkpoint. On failure the cut is abandoned.
+std::expected<CutId, Failure> save(Stack& stack, SnapshotStore& store, EncodeOptions options);
+
+// --- reading ---
+
+/// What a snapshot says about itself, without decoding the state. The checksum has been verified.
+struct Summary {
+    std::uint16_t format_major = 0;
+    std::uint16_t format_minor = 0;
+    CutId cut = 0;
+    std::uint64_t epoch = 0;                   ///< restores before this snapshot
+    std::optional<std::int64_t> wall_clock_ns{};
+    CapacityConfig capacity{};                 ///< with which it was written: a config that fits
+    std::size_t bytes = 0;
+};
+std::expected<Summary, Failure> summarize(ByteView snapshot);
+
+struct RestoreOptions {
+    Instant now{};                             ///< of the new clock
+    /// Since the cut. Unknown: from the wall clocks, where both are given; else 0.
+    std::optional<Duration> elapsed{};
+    /// ns since 1970.
+    std::optional<std::int64_t> wall_clock_ns{};
+    std::array<std::uint8_t, 32> entropy{};    ///< 32 bytes nobody can guess
+    /// Asked with the number of this incarnation before anything else happens; false: another copy is, or will be,
+    /// alive, and this one must not speak.
+    std::function<bool(std::uint64_t epoch)> fence{};
+    /// Ask the peer of a connection to retransmit, by ICMPv6, when no ACK of ours can (DURABILITY 8). Off: its own timer.
+    bool icmp_kick = false;
+    /// The arena is known to hold zeros (a fresh mapping): it need not be cleared.
+    bool arena_is_zeroed = false;
+};
+
+/// One restored socket.
+struct SocketReport {
+    SocketHandle socket{};
+    SocketKind kind = SocketKind::invalid;
+    TcpPhase phase = TcpPhase::closed;
+    Verdict verdict = Verdict::invalid;        ///< `pending` until the peer was heard: ask Stack::info() again
+    Endpoint local{};
+    Endpoint remote{};
+};
+
+struct Restored {
+    Stack stack;
+    std::vector<Blob> blobs{};
+    std::vector<SocketReport> sockets{};       ///< every socket there is, by slot
+    CutId cut = 0;                             ///< the cut that came back
+    Duration elapsed{};                        ///< as it was counted
+};
+
+/// Refuses whole what it cannot restore completely; the arena then holds no stack.
+std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
+                                         const RestoreOptions& options);
+
+/// The same value in another arena, as if nothing had happened: no time passes, nothing is resumed. For tests and for
+/// moving a live stack. Devices have to be attached again by the caller's own means.
+std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
+                                     bool arena_is_zeroed = false);
+
+}  // namespace keepnet::checkpoint
