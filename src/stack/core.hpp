@@ -10,6 +10,7 @@
 #include <keepnet/stack.hpp>
 
 #include "durability/resume.hpp"
+#include "durability/sweep_queue.hpp"
 #include "ip/ip.hpp"
 #include "ip/loopback.hpp"
 #include "link/link.hpp"
@@ -33,6 +34,7 @@ class InputSeam {
 
 struct Core {
     World world;
+    durability::SweepQueue sweep_queue;
     link::Ports ports;
     ip::Loopback loopback;
     tcp::Tables tcp_tables;
