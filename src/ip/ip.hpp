@@ -6,6 +6,7 @@
 
 #include <keepnet/error.hpp>
 
+#include "ip/loopback.hpp"
 #include "ip/request.hpp"
 #include "link/link.hpp"
 #include "state/world.hpp"
@@ -21,9 +22,6 @@ class OutputSeam {
   protected:
     ~OutputSeam() = default;
 };
-
-/// Packets that the stack sends to itself; a ring in the arena. Derived: like a transmit ring.
-struct Loopback;
 
 struct IpContext : link::LinkContext {
     Loopback& loopback;
@@ -88,6 +86,11 @@ void rebuild(IpContext& cx);
 void accept_path_mtu(IpContext& cx, const Ipv6Address& destination, InterfaceIndex interface, std::uint32_t mtu);
 /// Upper-layer reachability confirmation for the next hop towards `destination` (RFC 4861 7.3.1); cheap.
 void confirm_reachable(IpContext& cx, const Ipv6Address& destination, InterfaceIndex interface);
+/// False when a field of a (decoded) object cannot be. Reads only.
+bool is_interface_sane(const World& w, std::uint32_t interface);
+bool is_address_sane(const World& w, std::uint32_t address);
+bool is_route_sane(const World& w, std::uint32_t route);
+bool is_destination_sane(const World& w, std::uint32_t destination);
 /// The next packet that the stack sent to itself; its slice's reference passes to the caller.
 std::optional<link::Received> take_loopback(IpContext& cx);
 

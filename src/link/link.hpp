@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <keepnet/config.hpp>
@@ -28,6 +29,9 @@ struct QueuedFrame {
     std::array<Slice, frame_slices> slices{};
 };
 
+/// Where a neighbour was found last, by a hash of its address: a hint, checked at every use.
+inline constexpr std::uint32_t neighbor_hints = 64;
+
 /// What is bound to one interface while this process runs.
 struct Port {
     LinkDevice* device = nullptr;
@@ -36,6 +40,8 @@ struct Port {
     std::uint32_t ring_mask = 0;
     std::uint32_t head = 0;           ///< next to hand to the device
     std::uint32_t tail = 0;           ///< next free place
+    std::uint32_t unreachable = 0;    ///< neighbours that gave up and still hold packets (nd/)
+    std::array<std::uint32_t, neighbor_hints> neighbors{};
     [[nodiscard]] std::uint32_t queued() const { return tail - head; }
     [[nodiscard]] std::uint32_t room() const { return ring_mask + 1 - queued(); }
 };
@@ -43,7 +49,12 @@ struct Port {
 /// Ports by interface slot.
 struct Ports {
     std::span<Port> by_slot{};
+    QueuedFrame* rings = nullptr;
+    std::uint32_t ring_frames = 0;
+    /// Reads and writes nothing of the memory.
     void place(ArenaCarver& carver, const CapacityConfig& capacity);
+    /// Every ring empty, every device gone. After place(), wherever the arena now is.
+    void initialize();
     [[nodiscard]] Port& of(InterfaceIndex interface) const { return by_slot[interface - 1]; }
 };
 
@@ -66,6 +77,7 @@ struct Received {
     InterfaceIndex interface = 0;
     bool is_multicast = false;        ///< link-layer multicast or broadcast
     bool checksum_verified = false;
+    bool is_looped = false;           ///< the stack sent it to itself (ip::take_loopback)
     Slice packet{};                   ///< the IPv6 packet; the caller's reference stays the caller's
 };
 /// Checks the Ethernet header; counts and returns nothing when the frame goes no further.

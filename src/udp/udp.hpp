@@ -7,11 +7,9 @@
 
 #include "ip/ip.hpp"
 #include "state/world.hpp"
+#include "udp/tables.hpp"
 
 namespace keepnet::udp {
-
-/// Derived: rebuilt from the sockets. Bound sockets by port.
-struct Tables;
 
 struct UdpContext : ip::IpContext {
     Tables& tables;
@@ -36,7 +34,17 @@ void enter(UdpContext& cx, std::uint32_t udp_socket);
 void leave(UdpContext& cx, std::uint32_t udp_socket);
 /// Is `local` taken for UDP? (port 0 is never)
 bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address);
-/// Everything derived, from the state.
+/// After a restore: what a snapshot holds is durable, so what it holds back goes out (a datagram may repeat). Behind
+/// rebuild().
+void resume(UdpContext& cx);
+/// Released datagrams that found the ring full. In every poll; true: some are left.
+bool run_output(UdpContext& cx);
+/// False when a field of a (decoded) socket or of its two queues cannot be. Reads only.
+bool is_sane(const World& w, std::uint32_t udp_socket);
+/// Is every datagram in exactly one queue? `seen` has a byte for each slot of the slab. After all sockets are known to
+/// be sane.
+bool are_datagrams_owned(const World& w, MutableBytes seen);
+/// Everything derived, from the state. Changes no state.
 void rebuild(UdpContext& cx);
 
 }  // namespace keepnet::udp
