@@ -17,8 +17,8 @@ MAY_INCLUDE = {
     "wire": {"base"},
     "state": {"base"},
     "link": {"base", "wire", "state"},
-    "ip": BELOW_IP,
-    "nd": BELOW_IP,
+    "ip": BELOW_IP | {"nd"},  # within their row, one way: IP output asks neighbour discovery for the link address
+    "nd": BELOW_IP - {"ip"},
     "mld": BELOW_IP,
     "tcp": BELOW_TRANSPORT,
     "udp": BELOW_TRANSPORT,
