@@ -27,6 +27,9 @@ endif()
 if(TARGET keepnet_asio)
     set(KEEPNET_NEEDS_BOOST ON)
 endif()
+if(TARGET keepnet_filter_pcap)
+    string(APPEND KEEPNET_PC_REQUIRES " libpcap")
+endif()
 
 # What a program must link, dependants before what they need.
 set(KEEPNET_PC_LIBS "")
