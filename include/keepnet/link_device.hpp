@@ -58,7 +58,9 @@ struct RxFrame {
 struct TxFrame {
     ByteView header{};                   ///< Ethernet, IPv6 and transport headers
     std::span<const ByteView> payload{};
-    bool needs_checksum = false;         ///< complete the checksum (only with LinkCapabilities::tx_checksum)
+    /// Complete the checksum (only with LinkCapabilities::tx_checksum): the field holds the folded sum of the
+    /// pseudo-header, not complemented, as virtio and Linux want it.
+    bool needs_checksum = false;
     std::uint16_t checksum_start = 0;    ///< offset of the transport header in the frame
     std::uint16_t checksum_offset = 0;   ///< offset of the checksum field behind checksum_start
     std::uint16_t segment_bytes = 0;     ///< cut into TCP payloads of this size; 0: send as it is
