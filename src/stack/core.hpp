@@ -73,10 +73,10 @@ Error check_config(const StackConfig& config);
 std::expected<Core*, Error> create_core(std::span<std::byte> arena, const StackConfig& config, bool arena_is_zeroed);
 /// Everything derived, from the state.
 void rebuild_derived(Core& core);
+/// Behind a decode or an adoption, whose times are in the new clock: DURABILITY 8.
+void resume_core(Core& core, const durability::ResumeOptions& options);
 /// Hands what the IP layer left over to its transport.
 void dispatch(Core& core, const ip::Delivery& delivery);
-/// After a decode, or an attach: times into the new clock, everything derived, then DURABILITY 8.
-void resume_core(Core& core, const durability::ResumeOptions& options);
 /// Puts a device in place of an interface and says nothing on the link: for tests that swap the value.
 void attach_silently(Core& core, InterfaceIndex interface, LinkDevice& device);
 

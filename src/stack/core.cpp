@@ -1,0 +1,182 @@
+#include "stack/core.hpp"
+
+#include <cstring>
+#include <new>
+
+#include "durability/attach.hpp"
+#include "nd/nd.hpp"
+
+namespace keepnet {
+
+namespace {
+
+struct CoreStorage {
+    alignas(cache_line) std::byte bytes[sizeof(Core)];
+};
+static_assert(alignof(Core) <= cache_line);
+
+/// The whole layout. Over a null base only the carver's sums are of use.
+CoreStorage* place(ArenaCarver& carver, Core& core, const StackConfig& config) {
+    core.world.place(carver, config);
+    core.sweep_queue.place(carver, config.capacity);
+    core.ports.place(carver, config.capacity);
+    core.loopback.place(carver);
+    core.tcp_tables.place(carver, config);
+    core.udp_tables.place(carver, config.capacity);
+    return carver.take<CoreStorage>(1);
+}
+
+Error check_arena(std::span<std::byte> arena, const ArenaCarver& layout) {
+    if (reinterpret_cast<std::uintptr_t>(arena.data()) % arena_alignment != 0) return Error::arena_misaligned;
+    return arena.size() < layout.bytes() ? Error::arena_too_small : Error::invalid;
+}
+
+ArenaCarver layout_of(const StackConfig& config) {
+    Core core{};
+    ArenaCarver carver(nullptr);
+    place(carver, core, config);
+    return carver;
+}
+
+Core* place_core(std::span<std::byte> arena, const StackConfig& config) {
+    Core core{};
+    ArenaCarver carver(arena.data());
+    CoreStorage* storage = place(carver, core, config);
+    core.ports.initialize();
+    core.loopback.initialize();
+    return new (storage->bytes) Core(core);
+}
+
+void draw_secrets(StackState& s) {
+    const auto key = [&] { return HashKey{next_u64(s.random), next_u64(s.random)}; };
+    for (HashKey* k : {&s.isn_key, &s.port_key, &s.flow_key, &s.interface_key, &s.timestamp_key, &s.cookie_keys[0],
+                       &s.cookie_keys[1]}) {
+        *k = key();
+    }
+    s.port_cursor = next_u32(s.random);
+}
+
+}  // namespace
+
+Error check_config(const StackConfig& config) {
+    const CapacityConfig& n = config.capacity;
+    const std::uint32_t capacities[] = {n.interfaces,    n.addresses,       n.routes,        n.neighbors,
+                                        n.pending_packets, n.destinations,  n.sockets,       n.tcp_connections,
+                                        n.tcp_listeners, n.udp_sockets,     n.udp_datagrams, n.slice_nodes,
+                                        n.packet_buffers, n.shadow_objects};
+    for (const std::uint32_t c : capacities) {
+        if (c == 0 || c > handle_index_max) return Error::invalid_argument;
+    }
+    const auto is_power_of_two = [](std::uint32_t x) { return x != 0 && (x & (x - 1)) == 0; };
+    if (!is_power_of_two(n.transmit_ring) || !is_power_of_two(n.sweep_queue_bytes) ||
+        n.sweep_queue_bytes < 64U * 1024 || n.tcp_tombstones > n.tcp_connections) {
+        return Error::invalid_argument;
+    }
+    if (config.ip.mtu_max < 1280 || config.ip.mtu_max > 1980 || config.ip.hop_limit == 0) {
+        return Error::invalid_argument;
+    }
+    const TcpConfig& t = config.tcp;
+    if (t.receive_buffer < 4096 || t.send_buffer < 4096 || t.receive_buffer > t.buffer_max ||
+        t.send_buffer > t.buffer_max || t.buffer_max > (1U << 30) || t.mss_default < 64 ||
+        t.initial_window_segments == 0 || t.rto_min.ns <= 0 || t.rto_max < t.rto_min || t.msl.ns <= 0 ||
+        t.delayed_ack.ns < 0 || t.delayed_ack >= milliseconds(500) || t.syn_cookie_lifetime.ns <= 0 ||
+        t.ephemeral_first == 0 || t.ephemeral_first > t.ephemeral_last || t.timestamp_reservation.ns < 0 ||
+        t.suspend_drain_max < t.suspend_drain_min || t.keepalive_idle.ns <= 0 || t.keepalive_interval.ns <= 0) {
+        return Error::invalid_argument;
+    }
+    const PollConfig& p = config.poll;
+    if (p.receive_burst == 0 || p.timers == 0 || p.outputs == 0 || p.segments_per_turn == 0 || p.sweep_objects == 0) {
+        return Error::invalid_argument;
+    }
+    if (config.policy != DurabilityPolicy::none && config.policy != DurabilityPolicy::snapshot) {
+        return Error::invalid_argument;
+    }
+    return Error::invalid;
+}
+
+std::expected<Core*, Error> create_core(std::span<std::byte> arena, const StackConfig& config,
+                                        bool arena_is_zeroed) {
+    if (const Error e = check_config(config); e != Error::invalid) return std::unexpected(e);
+    const ArenaCarver layout = layout_of(config);
+    if (const Error e = check_arena(arena, layout); e != Error::invalid) return std::unexpected(e);
+    if (!arena_is_zeroed) std::memset(arena.data(), 0, layout.bytes());
+    Core* core = place_core(arena, config);
+    core->world.initialize(config);
+    core->sweep_queue.initialize();
+    core->world.header->magic = arena_magic;
+    core->world.header->layout_hash = layout.layout_hash();
+    core->world.header->bytes = layout.bytes();
+    rebuild_derived(*core);
+    return core;
+}
+
+void rebuild_derived(Core& core) {
+    World& w = core.world;
+    w.timers.clear();
+    w.changed_sockets.fill(false);
+    w.sockets.for_each([&](std::uint32_t i, const SocketState&) { w.changed_sockets.set(i); });
+    w.arm(StateKind::stack, 0, w.stack().suspend_until);
+    auto ip_cx = core.ip_context();
+    ip::rebuild(ip_cx);
+    nd::rebuild(ip_cx);
+    auto udp_cx = core.udp_context();
+    udp::rebuild(udp_cx);
+    auto tcp_cx = core.tcp_context();
+    tcp::rebuild(tcp_cx);
+}
+
+std::size_t Stack::arena_bytes(const StackConfig& config) { return layout_of(config).bytes(); }
+
+std::expected<Stack, Error> Stack::create(std::span<std::byte> arena, const StackConfig& config,
+                                          const CreateOptions& options) {
+    const auto core = create_core(arena, config, options.arena_is_zeroed);
+    if (!core) return std::unexpected(core.error());
+    StackState& s = (*core)->world.edit_stack();
+    s.now = options.now;
+    s.default_policy = config.policy;
+    seed(s.random, options.entropy);
+    draw_secrets(s);
+    // RFC 7323 5.4 and RFC 6528 3 want clocks, not their origin: a random one tells nobody how long we have been up.
+    s.wire_clock_offset = Duration{static_cast<std::int64_t>(next_u64(s.random) >> 12)} - Duration{options.now.ns};
+    s.cookie_rotated = options.now;
+    return Stack(**core);
+}
+
+std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const StackConfig& config,
+                                          const AttachOptions& options) {
+    if (const Error e = check_config(config); e != Error::invalid) return std::unexpected(e);
+    const ArenaCarver layout = layout_of(config);
+    if (const auto ok = durability::check_header(arena, layout.layout_hash(), layout.bytes()); !ok) {
+        return std::unexpected(ok.error());
+    }
+    // Checked through views of its own, so that a refused arena is left as it was.
+    World looked_at{};
+    ArenaCarver carver(arena.data());
+    looked_at.place(carver, config);
+    HashKey key{};
+    std::memcpy(&key, options.entropy.data(), sizeof key);
+    if (durability::find_fault(looked_at, key)) return std::unexpected(Error::arena_damaged);
+    Core* core = place_core(arena, config);
+    if (!durability::rebuild_storage(core->world, core->sweep_queue)) {
+        return std::unexpected(Error::arena_damaged);
+    }
+    core->world.header->config = config;
+    const Duration shift = options.now - core->now();
+    const Duration elapsed = options.elapsed.ns > 0 ? options.elapsed : Duration{};
+    durability::shift_times(core->world, shift, elapsed);
+    durability::ResumeOptions resume{};
+    resume.now = options.now;
+    resume.elapsed = elapsed;
+    resume.entropy = options.entropy;
+    resume_core(*core, resume);
+    return Stack(*core);
+}
+
+void resume_core(Core& core, const durability::ResumeOptions& options) {
+    durability::renew(core.world, options);
+    rebuild_derived(core);
+    auto cx = core.tcp_context();
+    tcp::resume(cx, options.elapsed);
+}
+
+}  // namespace keepnet
