@@ -69,7 +69,8 @@ QueuedFrame* plan_frame(LinkContext& cx, InterfaceIndex interface) {
     return &frame;
 }
 
-void commit_frame(LinkContext& cx, InterfaceIndex interface, QueuedFrame& frame, const MacAddress& destination) {
+void commit_frame(LinkContext& cx, InterfaceIndex interface, QueuedFrame& frame,
+                  const MacAddress& destination) {
     Port& port = cx.ports.of(interface);
     KEEPNET_ASSERT(&frame == &port.ring[port.tail & port.ring_mask] && port.room() != 0);
     KEEPNET_ASSERT(frame.header_length >= wire::ethernet_header_bytes && frame.slice_count <= frame_slices);
@@ -128,7 +129,8 @@ std::optional<Received> on_frame(LinkContext& cx, InterfaceIndex interface, cons
     const ByteView bytes = cx.w.pool.view({frame.buffer, frame.offset, frame.length});
     const auto ethernet = wire::parse_ethernet(bytes);
     if (!ethernet || ethernet->ethertype != wire::EtherType::ipv6) return drop(DropReason::ethertype_unknown);
-    if (!is_for_us(ethernet->dst, cx.w.interfaces.get(interface - 1).mac)) return drop(DropReason::frame_not_for_us);
+    if (!is_for_us(ethernet->dst, cx.w.interfaces.get(interface - 1).mac))
+        return drop(DropReason::frame_not_for_us);
     constexpr auto header = static_cast<std::uint16_t>(wire::ethernet_header_bytes);
     return Received{.interface = interface,
                     .is_multicast = ethernet->dst.is_multicast(),
