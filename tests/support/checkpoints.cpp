@@ -1,0 +1,119 @@
+// Fixture: cuts, commits, crashes, and the swap of the value for its copy.
+#include <utility>
+
+#include "support/fixture.hpp"
+
+namespace keepnet::test {
+
+namespace {
+
+Bytes encode_cut(Stack& stack, CutId id, const std::vector<checkpoint::Blob>& blobs) {
+    checkpoint::VectorSink sink;
+    const auto encoded = checkpoint::encode(stack, id, {.blobs = blobs}, sink);
+    if (!encoded) FAIL("encode: " << encoded.error().message);
+    return std::move(sink.bytes);
+}
+
+}  // namespace
+
+/// The value is encoded, decoded into a new arena and takes the old one's place. A cut that is out belongs to the old
+/// value, so there is no swap before its commit; what waits between the layers, or for the device, is no state.
+void Fixture::between() {
+    if (way_ != Way::swapped || still_ || !cuts_.empty()) return;
+    const auto id = stack_->cut();
+    REQUIRE(id.has_value());
+    const Bytes bytes = encode_cut(*stack_, *id, {});
+    Arena arena(Stack::arena_bytes(config_));
+    auto copy = checkpoint::decode(arena.span(), config_, bytes, true);
+    if (!copy) FAIL("decode: " << copy.error().message);
+    arena_ = std::move(arena);
+    stack_.emplace(std::move(*copy));
+    if (interface_ != 0) attach_silently(stack_->core(), interface_, *device_);
+    ++swaps_;
+}
+
+Fixture& Fixture::cut() {
+    between();
+    const auto id = stack_->cut();
+    INFO(diary());
+    REQUIRE(id.has_value());
+    PendingCut pending{*id, {}, {}};
+    for (const Flow& f : flows_) {
+        Ends ends;
+        world().connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
+            if (c.local.port != f.stack_port || c.remote.port != f.peer_port) return;
+            ends = {c.rcv.nxt.raw - f.iss, snd_end(c).raw - c.snd.iss.raw};
+        });
+        pending.ends.push_back(ends);
+    }
+    pending.bytes = encode_cut(*stack_, *id, blobs);
+    cuts_.push_back(std::move(pending));
+    return *this;
+}
+
+Fixture& Fixture::commit() {
+    REQUIRE(!cuts_.empty());
+    PendingCut done = std::move(cuts_.front());
+    cuts_.pop_front();
+    for (std::size_t i = 0; i < done.ends.size(); ++i) {
+        Flow& f = flows_[i];
+        f.rcv_durable = done.ends[i].rcv;
+        f.snd_durable = done.ends[i].snd;
+    }
+    durable_ = std::move(done.bytes);
+    REQUIRE(stack_->committed(done.id).has_value());
+    return auto_commit_ ? *this : settle();
+}
+
+Fixture& Fixture::abandon() {
+    REQUIRE(!cuts_.empty());
+    REQUIRE(stack_->abandoned(cuts_.front().id).has_value());
+    cuts_.pop_front();
+    return settle();
+}
+
+Fixture& Fixture::auto_commit(bool on) {
+    auto_commit_ = on;
+    return *this;
+}
+
+Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptions& options) {
+    INFO(diary());
+    REQUIRE(!durable_.empty());
+    diary_.push_back("* " + std::to_string((now_ - mark_).us()) + " us crash, back " + std::to_string(elapsed.ms()) +
+                     " ms later");
+    cuts_.clear();
+    device_->from_stack.clear();
+    device_->to_stack.clear();
+    if (seams_) seams_->abandon();
+    now_ = now_ + elapsed;
+    checkpoint::RestoreOptions how = options;
+    how.now = now_;
+    if (!how.elapsed) how.elapsed = elapsed;
+    how.arena_is_zeroed = true;
+    how.entropy[0] = static_cast<std::uint8_t>(++restores_);
+    Arena arena(Stack::arena_bytes(config_));
+    auto back = checkpoint::restore(arena.span(), config_, durable_, how);
+    if (!back) FAIL("restore: " << back.error().message);
+    arena_ = std::move(arena);
+    stack_.emplace(std::move(back->stack));
+    restored_ = std::move(back->sockets);
+    blobs = std::move(back->blobs);
+    const auto index = stack_->attach_device(*device_, {});
+    REQUIRE(index.has_value());
+    REQUIRE(*index == interface_);
+    install_seams();
+    for (std::size_t i = 0; i < drops_seen_.size(); ++i) drops_seen_[i] = stack_->statistics().drops[i];
+    return settle();
+}
+
+Fixture& Fixture::crash(Duration elapsed, const checkpoint::RestoreOptions& options) {
+    crash_unready(elapsed, options);
+    for (const checkpoint::SocketReport& report : restored_) {
+        if (stack_->info(report.socket)) REQUIRE(stack_->claim(report.socket).has_value());
+    }
+    stack_->ready(true);
+    return settle();
+}
+
+}  // namespace keepnet::test
