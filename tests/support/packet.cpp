@@ -21,6 +21,7 @@ Bytes operator+(Bytes a, ByteView b) {
     return a;
 }
 void put16(Bytes& out, std::uint32_t v) {
+    if (out.capacity() < 64) out.reserve(64);  // g++ 12 warns of what a growing vector copies
     out.push_back(static_cast<std::uint8_t>(v >> 8));
     out.push_back(static_cast<std::uint8_t>(v));
 }
