@@ -21,9 +21,10 @@ Bytes operator+(Bytes a, ByteView b) {
     return a;
 }
 void put16(Bytes& out, std::uint32_t v) {
-    if (out.capacity() < 64) out.reserve(64);  // g++ 12 warns of what a growing vector copies
-    out.push_back(static_cast<std::uint8_t>(v >> 8));
-    out.push_back(static_cast<std::uint8_t>(v));
+    const std::size_t at = out.size();
+    out.resize(at + 2);
+    out[at] = static_cast<std::uint8_t>(v >> 8);
+    out[at + 1] = static_cast<std::uint8_t>(v);
 }
 void put32(Bytes& out, std::uint32_t v) {
     put16(out, v >> 16);
