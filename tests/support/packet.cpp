@@ -17,6 +17,7 @@ std::string flags_text(std::uint8_t flags) {
 }
 
 Bytes operator+(Bytes a, ByteView b) {
+    a.reserve(a.size() + b.size());  // g++ 12 misreads a vector that grows in insert()
     a.insert(a.end(), b.begin(), b.end());
     return a;
 }
@@ -132,8 +133,7 @@ Bytes udp_datagram(const Ipv6Address& src, const Ipv6Address& dst, const UdpFiel
 
 Bytes icmp_message(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t type, std::uint8_t code, ByteView body,
                    bool bad_checksum) {
-    Bytes out{type, code, 0, 0};
-    out.insert(out.end(), body.begin(), body.end());
+    Bytes out = Bytes{type, code, 0, 0} + body;
     set16(out, 2, checksum(src, dst, proto_icmp, out));
     if (bad_checksum) out[2] ^= 0x5a;
     return out;
@@ -141,7 +141,6 @@ Bytes icmp_message(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t 
 
 Bytes icmp_error_body(std::uint32_t parameter, ByteView quoted) {
     Bytes out;
-    out.reserve(64);  // g++ 12 warns of what a growing vector copies
     put32(out, parameter);
     return std::move(out) + quoted;
 }
@@ -155,7 +154,6 @@ Bytes echo_body(std::uint16_t identifier, std::uint16_t sequence, ByteView data)
 
 Bytes solicitation_body(const Ipv6Address& target, std::optional<MacAddress> source_link) {
     Bytes out;
-    out.reserve(64);  // g++ 12 warns of what a growing vector copies
     put32(out, 0);
     out.insert(out.end(), target.octets.begin(), target.octets.end());
     if (source_link) {
@@ -168,7 +166,6 @@ Bytes solicitation_body(const Ipv6Address& target, std::optional<MacAddress> sou
 Bytes advertisement_body(const Ipv6Address& target, bool router, bool solicited, bool override_cache,
                          std::optional<MacAddress> target_link) {
     Bytes out;
-    out.reserve(64);  // g++ 12 warns of what a growing vector copies
     put32(out, (router ? 0x8000'0000U : 0U) | (solicited ? 0x4000'0000U : 0U) | (override_cache ? 0x2000'0000U : 0U));
     out.insert(out.end(), target.octets.begin(), target.octets.end());
     if (target_link) {
