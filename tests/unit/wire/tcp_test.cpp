@@ -143,6 +143,38 @@ TEST_CASE("tcp: more options than 40 bytes hold: SACK blocks are left out, then 
     CHECK(back->options.sack_count == 4);
 }
 
+TEST_CASE(
+    "tcp: every set of options fits its header, and as many SACK blocks come along as there is room for") {
+    for (unsigned set = 0; set < 32; ++set) {
+        for (std::uint8_t blocks = 0; blocks <= 4; ++blocks) {
+            TcpRepr r = plain();
+            auto& o = r.options;
+            if ((set & 1) != 0) o.mss = 1440;
+            if ((set & 2) != 0) o.window_scale = 7;
+            o.sack_permitted = (set & 4) != 0;
+            if ((set & 8) != 0) o.timestamps = TcpTimestamps{1, 2};
+            if ((set & 16) != 0) o.user_timeout = 60;
+            o.sack_count = blocks;
+            for (std::uint32_t i = 0; i < blocks; ++i) o.sack[i] = {Seq{i * 100}, Seq{i * 100 + 50}};
+            const auto back = parse_tcp(emitted(r));
+            CAPTURE(set, blocks);
+            REQUIRE(back.has_value());
+            CHECK_FALSE(back->options_malformed);
+            CHECK(back->options.mss == o.mss);
+            CHECK(back->options.window_scale == o.window_scale);
+            CHECK(back->options.sack_permitted == o.sack_permitted);
+            CHECK(back->options.timestamps == o.timestamps);
+            const unsigned others = (o.mss ? 4U : 0U) + (o.window_scale ? 4U : 0U) +
+                                    (o.timestamps       ? 12U
+                                     : o.sack_permitted ? 4U
+                                                        : 0U);
+            unsigned fit = 0;
+            while (fit < blocks && others + 4 + 8 * (fit + 1) <= 40) ++fit;
+            CHECK(back->options.sack_count == fit);
+        }
+    }
+}
+
 TEST_CASE("tcp: headers that are refused") {
     const Bytes bytes = with_options(hex("0101080a 00000001 00000002"));
     for (std::size_t n = 0; n < bytes.size(); ++n) {
