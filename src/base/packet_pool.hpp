@@ -114,9 +114,7 @@ class PacketPool {
 
     /// For decode and attach: nothing is referenced, nothing parked.
     void reset() {
-        for (std::uint32_t i = 0; i < capacity_; ++i) {
-            if (!free_.test(i)) meta_[i].references = 0;
-        }
+        for (std::uint32_t i = 0; i < capacity_; ++i) meta_[i].references = 0;  // the free set may be damaged
         initialize();
     }
     /// For attach, behind reset(): one more reference to a buffer that a state object names. False: it cannot be.

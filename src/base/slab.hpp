@@ -34,6 +34,7 @@ struct SlabCounts {
 template <class T>
 struct Shadow {
     std::uint64_t generation = 0;
+    CutNumber stamp = 0;
     T value{};
 };
 
@@ -77,6 +78,8 @@ class Slab {
         if (index == BitTree::none || *generations_ >= handle_generation_max) return {};
         return create_at(index, ++*generations_);
     }
+    /// For decode only: what changed since which cut is as it was.
+    void set_stamp(std::uint32_t index, CutNumber stamp) { meta_[index].stamp = stamp; }
     /// For decode only: puts an object back where it was. The slot must be free.
     Handle<T> create_at(std::uint32_t index, std::uint64_t generation) {
         KEEPNET_ASSERT(index < capacity_ && meta_[index].generation == 0 && generation != 0);
@@ -163,16 +166,17 @@ class Slab {
     struct Image {
         const T* value = nullptr;  ///< null: nothing was there at the cut
         std::uint64_t generation = 0;
+        CutNumber stamp = 0;
     };
     /// The object in slot `index` as it was at the unread cut. Only before the slot has been passed by the sweep.
     [[nodiscard]] Image at_cut(std::uint32_t index) const {
         const SlotMeta& meta = meta_[index];
         if (meta.stamp <= control_->unread) {
-            return meta.generation == 0 ? Image{} : Image{&slots_[index], meta.generation};
+            return meta.generation == 0 ? Image{} : Image{&slots_[index], meta.generation, meta.stamp};
         }
         if (meta.shadow == 0) return {};
         const Shadow<T>& shadow = shadows_[meta.shadow - 1];
-        return {&shadow.value, shadow.generation};
+        return {&shadow.value, shadow.generation, shadow.stamp};
     }
     /// When the sweep is over: no copy is of use any more.
     void forget_shadows() { counts_->shadows = 0; }
@@ -209,7 +213,7 @@ class Slab {
             if (counts_->shadows == shadow_capacity_) {
                 control_->overrun = true;
             } else {
-                shadows_[counts_->shadows] = {meta.generation, slots_[index]};
+                shadows_[counts_->shadows] = {meta.generation, meta.stamp, slots_[index]};
                 meta.shadow = ++counts_->shadows;
             }
         }

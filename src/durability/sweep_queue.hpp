@@ -22,9 +22,11 @@ namespace keepnet::durability {
 
 /// What a cut has to remember until it is committed or abandoned; beside CutControl::outstanding.
 struct CutRecord {
-    CutNumber cut = 0;                    ///< 0: free place
+    CutNumber cut = 0;                        ///< 0: free place
+    CutNumber earlier = 0;                    ///< the other cut that was outstanding when this one was taken
     Instant taken{};
     std::int64_t wire_clock_reserved_ns = 0;  ///< no TSval and no ISN above it may leave before a later commit
+    std::uint64_t generations = 0;            ///< ArenaHeader::generations at the cut
 };
 
 /// One object as it was at the cut.

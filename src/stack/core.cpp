@@ -161,12 +161,9 @@ std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const Stac
         return std::unexpected(Error::arena_damaged);
     }
     core->world.header->config = config;
-    const Duration shift = options.now - core->now();
-    const Duration elapsed = options.elapsed.ns > 0 ? options.elapsed : Duration{};
-    durability::shift_times(core->world, shift, elapsed);
     durability::ResumeOptions resume{};
     resume.now = options.now;
-    resume.elapsed = elapsed;
+    resume.elapsed = options.elapsed.ns > 0 ? options.elapsed : Duration{};
     resume.entropy = options.entropy;
     resume_core(*core, resume);
     return Stack(*core);
@@ -175,8 +172,10 @@ std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const Stac
 void resume_core(Core& core, const durability::ResumeOptions& options) {
     durability::renew(core.world, options);
     rebuild_derived(core);
-    auto cx = core.tcp_context();
-    tcp::resume(cx, options.elapsed);
+    auto tcp_cx = core.tcp_context();
+    tcp::resume(tcp_cx, options.elapsed);
+    auto udp_cx = core.udp_context();
+    udp::resume(udp_cx);
 }
 
 }  // namespace keepnet

@@ -1,0 +1,182 @@
+// A TCP connection <-> its message: the larger half of codec.hpp.
+#pragma once
+
+#include "checkpoint/codec.hpp"
+
+namespace keepnet::checkpoint {
+
+template <class Io, Is<TcpConnectionOptions> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [hop_limit, traffic_class, keep_alive_probes, no_delay, cork, quick_ack, keep_alive, max_segment,
+           keep_alive_idle, keep_alive_interval, user_timeout] = s;
+    KEEPNET_FIELD(hop_limit, HopLimit);
+    KEEPNET_FIELD(traffic_class, TrafficClass);
+    KEEPNET_FIELD(keep_alive_probes, KeepAliveProbes);
+    KEEPNET_FIELD(no_delay, NoDelay);
+    KEEPNET_FIELD(cork, Cork);
+    KEEPNET_FIELD(quick_ack, QuickAck);
+    KEEPNET_FIELD(keep_alive, KeepAlive);
+    KEEPNET_FIELD(max_segment, MaxSegment);
+    KEEPNET_FIELD(keep_alive_idle, KeepAliveIdle);
+    KEEPNET_FIELD(keep_alive_interval, KeepAliveInterval);
+    KEEPNET_FIELD(user_timeout, UserTimeout);
+}
+template <class Io, Is<SendSequence> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [iss, una, nxt, max, up, wl1, wl2, wnd, wnd_max, wscale, fin_queued, fin_acked] = s;
+    KEEPNET_FIELD(iss, Iss);
+    KEEPNET_FIELD(una, Una);
+    KEEPNET_FIELD(nxt, Nxt);
+    KEEPNET_FIELD(max, Max);
+    KEEPNET_FIELD(up, Up);
+    KEEPNET_FIELD(wl1, Wl1);
+    KEEPNET_FIELD(wl2, Wl2);
+    KEEPNET_FIELD(wnd, Wnd);
+    KEEPNET_FIELD(wnd_max, WndMax);
+    KEEPNET_FIELD(wscale, Wscale);
+    KEEPNET_FIELD(fin_queued, FinQueued);
+    KEEPNET_FIELD(fin_acked, FinAcked);
+}
+template <class Io, Is<ReceiveSequence> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [irs, nxt, adv, acked, up, wscale, fin_received, fin_early, fin_seq, buffer] = s;
+    KEEPNET_FIELD(irs, Irs);
+    KEEPNET_FIELD(nxt, Nxt);
+    KEEPNET_FIELD(adv, Adv);
+    KEEPNET_FIELD(acked, Acked);
+    KEEPNET_FIELD(up, Up);
+    KEEPNET_FIELD(wscale, Wscale);
+    KEEPNET_FIELD(fin_received, FinReceived);
+    KEEPNET_FIELD(fin_early, FinEarly);
+    KEEPNET_FIELD(fin_seq, FinSeq);
+    KEEPNET_FIELD(buffer, Buffer);
+}
+template <class Io, Is<TimestampState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [enabled, offset, recent, recent_at] = s;
+    KEEPNET_FIELD(enabled, Enabled);
+    KEEPNET_FIELD(offset, Offset);
+    KEEPNET_FIELD(recent, Recent);
+    KEEPNET_FIELD(recent_at, RecentAt);
+}
+template <class Io, Is<RttState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [srtt, rttvar, rto, backoff, timing, timed, timed_at] = s;
+    KEEPNET_FIELD(srtt, Srtt);
+    KEEPNET_FIELD(rttvar, Rttvar);
+    KEEPNET_FIELD(rto, Rto);
+    KEEPNET_FIELD(backoff, Backoff);
+    KEEPNET_FIELD(timing, Timing);
+    KEEPNET_FIELD(timed, Timed);
+    KEEPNET_FIELD(timed_at, TimedAt);
+}
+template <class Io, Is<CongestionState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [cwnd, ssthresh, bytes_acked, last_sent] = s;
+    KEEPNET_FIELD(cwnd, Cwnd);
+    KEEPNET_FIELD(ssthresh, Ssthresh);
+    KEEPNET_FIELD(bytes_acked, BytesAcked);
+    KEEPNET_FIELD(last_sent, LastSent);
+}
+template <class Io, Is<RecoveryState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [recover, in_recovery, after_timeout, retransmit_owed, duplicate_acks, retransmissions] = s;
+    KEEPNET_FIELD(recover, Recover);
+    KEEPNET_FIELD(in_recovery, InRecovery);
+    KEEPNET_FIELD(after_timeout, AfterTimeout);
+    KEEPNET_FIELD(retransmit_owed, RetransmitOwed);
+    KEEPNET_FIELD(duplicate_acks, DuplicateAcks);
+    KEEPNET_FIELD(retransmissions, Retransmissions);
+}
+template <class Io, Is<CutEdge> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [cut, rcv_nxt, end_of_send, consumed, buffer] = s;
+    KEEPNET_FIELD(cut, Cut);
+    KEEPNET_FIELD(rcv_nxt, RcvNxt);
+    KEEPNET_FIELD(end_of_send, SndEnd);
+    KEEPNET_FIELD(consumed, Consumed);
+    KEEPNET_FIELD(buffer, Buffer);
+}
+template <class Io, Is<DurableMarks> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [rcv_durable, snd_durable, consumed, buffer, edges, held_since, died_after] = s;
+    KEEPNET_FIELD(rcv_durable, RcvDurable);
+    KEEPNET_FIELD(snd_durable, SndDurable);
+    KEEPNET_FIELD(consumed, Consumed);
+    KEEPNET_FIELD(buffer, Buffer);
+    KEEPNET_FIELD(held_since, HeldSince);
+    KEEPNET_FIELD(died_after, DiedAfter);
+    if constexpr (Io::encodes) {
+        if (std::ranges::all_of(edges, [](const CutEdge& edge) { return edge.cut == 0; })) return;
+        auto list = m.initEdges(edges.size());
+        for (unsigned i = 0; i < edges.size(); ++i) transfer(io, edges[i], list[i]);
+    } else {
+        if (!m.hasEdges()) return;
+        const auto list = m.getEdges();
+        io.bad = io.bad || list.size() != edges.size();
+        for (unsigned i = 0; i < edges.size() && i < list.size(); ++i) transfer(io, edges[i], list[i]);
+    }
+}
+template <class Io, Is<TcpTimers> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork] = s;
+    KEEPNET_FIELD(retransmit, Retransmit);
+    KEEPNET_FIELD(persist, Persist);
+    KEEPNET_FIELD(delayed_ack, DelayedAck);
+    KEEPNET_FIELD(keep_alive, KeepAlive);
+    KEEPNET_FIELD(time_wait, TimeWait);
+    KEEPNET_FIELD(user_timeout, UserTimeout);
+    KEEPNET_FIELD(cork, Cork);
+}
+template <class Io, Is<TcpConnectionState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [phase, policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
+           marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
+           is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
+           tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, last_heard, last_invalid_ack, error,
+           verdict] = s;
+    KEEPNET_FIELD(phase, Phase);
+    KEEPNET_FIELD(policy, Policy);
+    transfer(io, local, m.getLocal());
+    transfer(io, remote, m.getRemote());
+    KEEPNET_FIELD(socket, Socket);
+    KEEPNET_FIELD(listener, Listener);
+    KEEPNET_FIELD(accept_next, AcceptNext);
+    transfer(io, options, m.getOptions());
+    transfer(io, snd, m.getSnd());
+    transfer(io, rcv, m.getRcv());
+    transfer(io, ts, m.getTs());
+    transfer(io, rtt, m.getRtt());
+    transfer(io, congestion, m.getCongestion());
+    transfer(io, recovery, m.getRecovery());
+    transfer(io, marks, m.getMarks());
+    transfer(io, timers, m.getTimers());
+    transfer(io, send_queue, m.getSendQueue());
+    transfer(io, receive_queue, m.getReceiveQueue());
+    transfer(io, out_of_order, m.getOutOfOrder());
+    KEEPNET_FIELD(rx_consumed, RxConsumed);
+    KEEPNET_FIELD(tx_accepted, TxAccepted);
+    KEEPNET_FIELD(mss_peer, MssPeer);
+    KEEPNET_FIELD(mss, Mss);
+    KEEPNET_FIELD(flow_label, FlowLabel);
+    KEEPNET_FIELD(is_passive, IsPassive);
+    KEEPNET_FIELD(ack_now, AckNow);
+    KEEPNET_FIELD(window_update_owed, WindowUpdateOwed);
+    KEEPNET_FIELD(probe_owed, ProbeOwed);
+    KEEPNET_FIELD(rst_owed, RstOwed);
+    KEEPNET_FIELD(fin_ack_owed, FinAckOwed);
+    KEEPNET_FIELD(resume_owed, ResumeOwed);
+    KEEPNET_FIELD(receive_abandoned, ReceiveAbandoned);
+    KEEPNET_FIELD(tombstone, Tombstone);
+    KEEPNET_FIELD(segments_since_ack, SegmentsSinceAck);
+    KEEPNET_FIELD(probes_sent, ProbesSent);
+    KEEPNET_FIELD(push_seq_valid, PushSeqValid);
+    KEEPNET_FIELD(push_seq, PushSeq);
+    KEEPNET_FIELD(last_heard, LastHeard);
+    KEEPNET_FIELD(last_invalid_ack, LastInvalidAck);
+    KEEPNET_FIELD(error, Error);
+    KEEPNET_FIELD(verdict, Verdict);
+}
+#undef KEEPNET_FIELD
+
+}  // namespace keepnet::checkpoint
