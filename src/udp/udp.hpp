@@ -37,8 +37,10 @@ bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address);
 /// After a restore: what a snapshot holds is durable, so what it holds back goes out (a datagram may repeat). Behind
 /// rebuild().
 void resume(UdpContext& cx);
-/// Released datagrams that found the ring full. In every poll; true: some are left.
-bool run_output(UdpContext& cx);
+/// Sends released datagrams that found the ring full. In every poll.
+void run_output(UdpContext& cx);
+/// Would run_output() send something now?
+bool has_output(const UdpContext& cx);
 /// False when a field of a (decoded) socket or of its two queues cannot be. Reads only.
 bool is_sane(const World& w, std::uint32_t udp_socket);
 /// Is every datagram in exactly one queue? `seen` has a byte for each slot of the slab. After all sockets are known to
