@@ -39,8 +39,6 @@ void receive_frame(Core& core, InterfaceIndex interface, const RxFrame& frame) {
     World& w = core.world;
     const BufferRef buffer(w.pool, frame.buffer);
     w.pool.set_used(frame.buffer, packet_buffer_bytes);
-    ++w.count().frames_received;
-    w.count().bytes_received += frame.length;
     auto cx = core.ip_context();
     if (const auto received = link::on_frame(cx, interface, frame)) deliver(core, ip::on_packet(cx, *received));
 }
@@ -107,6 +105,8 @@ std::uint32_t flush_devices(Core& core) {
 /// Output and devices take turns until nothing moves: a full ring is no reason to wait for the next poll.
 void send_all(Core& core, PollResult& result) {
     auto cx = core.tcp_context();
+    auto udp_cx = core.udp_context();
+    udp::run_output(udp_cx);
     std::uint32_t turns = core.world.config().poll.outputs;
     for (;;) {
         const bool work_left = tcp::run_output(cx, turns);
@@ -155,7 +155,10 @@ PollResult Stack::poll(Instant now) {
 Instant Stack::next_deadline() const {
     World& w = core_->world;
     Deadline next = w.timers.next();
-    if (ip::has_loopback(core_->ip_context()) || tcp::has_output(core_->tcp_context())) return core_->now();
+    if (ip::has_loopback(core_->ip_context()) || tcp::has_output(core_->tcp_context()) ||
+        udp::has_output(core_->udp_context())) {
+        return core_->now();
+    }
     if (w.cuts().sweeping) next = earlier(next, core_->now() + sweep_retry);
     return next;
 }
