@@ -192,8 +192,8 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(counter, Counter);
     KEEPNET_FIELD(available, Available);
     if constexpr (Io::encodes) {
-        put_words(key, m.initKey(key.size()));
-        put_words(buffer, m.initBuffer(buffer.size()));
+        put_words(key, m.initKey(static_cast<unsigned>(key.size())));
+        put_words(buffer, m.initBuffer(static_cast<unsigned>(buffer.size())));
     } else {
         take_words(io, key, m.getKey());
         take_words(io, buffer, m.getBuffer());

@@ -108,7 +108,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(died_after, DiedAfter);
     if constexpr (Io::encodes) {
         if (std::ranges::all_of(edges, [](const CutEdge& edge) { return edge.cut == 0; })) return;
-        auto list = m.initEdges(edges.size());
+        auto list = m.initEdges(static_cast<unsigned>(edges.size()));
         for (unsigned i = 0; i < edges.size(); ++i) transfer(io, edges[i], list[i]);
     } else {
         if (!m.hasEdges()) return;

@@ -15,7 +15,7 @@ struct Frame {
     stack @2 :Stack;
     statistics @3 :Statistics;
     interfaces @4 :List(Interface);
-    addresses @5 :List(Address);
+    addresses @5 :List(InterfaceAddress);
     routes @6 :List(Route);
     neighbors @7 :List(Neighbor);
     pendingPackets @8 :PendingPackets;
@@ -181,7 +181,7 @@ struct Interface {
   device @11 :Data;                 # what the driver asked to remember
 }
 
-struct Address {
+struct InterfaceAddress {
   index @0 :UInt32;
   generation @1 :UInt64;
   stamp @2 :UInt32;

@@ -1,0 +1,100 @@
+#include <utility>
+
+#include <keepnet/checkpoint.hpp>
+
+#include "checkpoint/decode.hpp"
+#include "stack/core.hpp"
+
+namespace keepnet::checkpoint {
+namespace {
+
+/// An arena with the state of the snapshot in it, nothing derived, nothing resumed.
+std::expected<Core*, Failure> decode_core(std::span<std::byte> arena, const StackConfig& config, const Decoder& decoder,
+                                          bool arena_is_zeroed, std::vector<Blob>& blobs) {
+    const auto core = create_core(arena, config, arena_is_zeroed);
+    if (!core) return refuse(Code::bad_arena, "no stack fits: " + std::string(name(core.error())));
+    if (auto ok = decoder.fill((*core)->world, (*core)->sweep_queue, blobs); !ok) {
+        (*core)->world.header->magic = 0;  // nothing that attach() would take
+        return std::unexpected(ok.error());
+    }
+    return *core;
+}
+
+Duration elapsed_of(const RestoreOptions& options, const HeaderFacts& header) {
+    Duration elapsed{};
+    if (options.elapsed) {
+        elapsed = *options.elapsed;
+    } else if (options.wall_clock_ns && header.wall_clock_ns) {
+        if (__builtin_sub_overflow(*options.wall_clock_ns, *header.wall_clock_ns, &elapsed.ns)) elapsed = {};
+    }
+    return elapsed.ns > 0 ? elapsed : Duration{};
+}
+
+std::vector<SocketReport> report_sockets(const Stack& stack) {
+    std::vector<SocketReport> reports;
+    for (SocketHandle s = stack.next_socket({}); s; s = stack.next_socket(s)) {
+        const auto info = stack.info(s);
+        if (info) reports.push_back({s, info->kind, info->phase, info->verdict, info->local, info->remote});
+    }
+    return reports;
+}
+
+}  // namespace
+
+std::expected<Summary, Failure> summarize(ByteView snapshot) {
+    const auto decoder = Decoder::open(snapshot);
+    if (!decoder) return std::unexpected(decoder.error());
+    const HeaderFacts& header = decoder->header();
+    Summary summary;
+    summary.format_major = decoder->envelope().major;
+    summary.format_minor = decoder->envelope().minor;
+    summary.cut = header.record.cut;
+    summary.epoch = header.epoch;
+    summary.wall_clock_ns = header.wall_clock_ns;
+    summary.capacity = header.capacity;
+    summary.bytes = snapshot.size();
+    return summary;
+}
+
+std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
+                                     bool arena_is_zeroed) {
+    const auto decoder = Decoder::open(snapshot);
+    if (!decoder) return std::unexpected(decoder.error());
+    if (auto ok = decoder->check_capacity(config.capacity); !ok) return std::unexpected(ok.error());
+    std::vector<Blob> blobs;
+    const auto core = decode_core(arena, config, *decoder, arena_is_zeroed, blobs);
+    if (!core) return std::unexpected(core.error());
+    rebuild_derived(**core);
+    return Stack(**core);
+}
+
+std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
+                                         const RestoreOptions& options) {
+    const auto decoder = Decoder::open(snapshot);
+    if (!decoder) return std::unexpected(decoder.error());
+    if (auto ok = decoder->check_capacity(config.capacity); !ok) return std::unexpected(ok.error());
+    const HeaderFacts& header = decoder->header();
+    const std::uint64_t epoch = header.epoch + 1;
+    if (options.fence && !options.fence(epoch)) {
+        return refuse(Code::fenced, "epoch " + std::to_string(epoch) + " is fenced off: another copy may be alive");
+    }
+    std::vector<Blob> blobs;
+    const auto core = decode_core(arena, config, *decoder, options.arena_is_zeroed, blobs);
+    if (!core) return std::unexpected(core.error());
+
+    const durability::ResumeOptions resume{.now = options.now,
+                                           .elapsed = elapsed_of(options, header),
+                                           .entropy = options.entropy,
+                                           .epoch = epoch,
+                                           .wire_clock_reserved_ns = header.record.wire_clock_reserved_ns};
+    resume_core(**core, resume);
+    Restored restored{.stack = Stack(**core),
+                      .blobs = std::move(blobs),
+                      .sockets = {},
+                      .cut = header.record.cut,
+                      .elapsed = resume.elapsed};
+    restored.sockets = report_sockets(restored.stack);
+    return restored;
+}
+
+}  // namespace keepnet::checkpoint
