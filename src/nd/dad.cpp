@@ -52,6 +52,10 @@ void announce_to_routers(link::LinkContext& cx, const AddressState& a) {
                .override_cache = false});
 }
 
+bool is_optimistic(const World& w, InterfaceIndex interface, const Ipv6Address& address) {
+    return status_of(w.addresses.get(find_own(w, interface, address))) == AddressStatus::optimistic;
+}
+
 /// DURABILITY 8, Identity: a unicast solicitation makes the neighbour's entry of us, the advertisement
 /// corrects it.
 void announce_to_neighbors(link::LinkContext& cx, InterfaceIndex interface) {
@@ -70,6 +74,8 @@ void announce_to_neighbors(link::LinkContext& cx, InterfaceIndex interface) {
         probed.phase = NeighborPhase::probe;
         probed.probes_sent = sent ? 1 : 0;
         set_timer(cx, i, cx.now + (sent ? cx.w.interfaces.get(interface - 1).retransmit : retry_interval));
+        // RFC 4429 3.3: an optimistic address overrides nothing; it is announced when it is ours.
+        if (is_optimistic(cx.w, interface, *source)) continue;
         advertise(cx, interface,
                   {.target = *source, .destination = n.address, .mac = n.mac, .override_cache = true});
     }
