@@ -14,7 +14,8 @@
 
 namespace keepnet::tcp {
 
-/// Finds connections by their four numbers. Open addressing: linear probing, removal by moving back what follows.
+/// Finds connections by their four numbers. Open addressing: linear probing, removal by moving back what
+/// follows.
 class PairTable {
   public:
     static constexpr std::uint32_t none = 0xffff'ffff;
@@ -34,6 +35,7 @@ class PairTable {
         std::uint32_t hash;
     };
     [[nodiscard]] std::uint32_t hash(const Endpoint& local, const Endpoint& remote) const;
+    [[nodiscard]] std::uint32_t slot_of(std::uint32_t connection, std::uint32_t hash) const;
 
     Slot* slots_ = nullptr;
     std::uint32_t mask_ = 0;
@@ -45,27 +47,28 @@ struct ConnectionExtra {
     Link cursor{};              ///< a node of the send queue at or before snd.nxt
     std::uint32_t granted = 0;  ///< bytes of its receive buffer that are promised or in use
     bool in_pairs = false;
-    CutNumber moved_in = 0;     ///< number of the coming cut when ...
-    Instant moved_at{};         ///< ... something first went past the marks
+    CutNumber moved_in = 0;  ///< number of the coming cut when ...
+    Instant moved_at{};      ///< ... something first went past the marks
 };
 
 struct Tables {
     PairTable pairs;
-    BitTree run;                ///< connections that may have something to send
-    BitTree held;               ///< connections whose ends are past their marks, or dead with the death not durable
-    BitTree starved;            ///< connections that were granted less window than they wanted
-    BitTree waiting_send;       ///< sockets that found no packet buffer for send()
-    BitTree bound;              ///< TCP sockets counted in port_uses
+    BitTree run;   ///< connections that may have something to send
+    BitTree held;  ///< connections whose ends are past their marks, or dead with the death not durable
+    BitTree waiting_send;  ///< sockets that found no packet buffer for send()
+    BitTree bound;         ///< TCP sockets counted in port_uses
     ConnectionExtra* extra = nullptr;
     std::uint32_t* port_uses = nullptr;  ///< by port: bound sockets, listeners and connections
     std::uint64_t granted_total = 0;
     std::uint32_t tombstones = 0;
-    CutNumber silent_until = 0; ///< a death found no place: what matches nothing is not answered before this commit
-    Instant held_since = never; ///< the smallest DurableMarks::held_since; may be too early while held_stale
+    CutNumber silent_until =
+        0;  ///< a death found no place: what matches nothing is not answered before this commit
+    Instant held_since = never;  ///< the smallest DurableMarks::held_since; may be too early while held_stale
     bool held_stale = false;
 
     void place(ArenaCarver& carver, const StackConfig& config);
-    void clear(const HashKey& secret);
+    /// Empties everything. `secret`: nobody outside must be able to make connections collide.
+    void clear(const World& w, const HashKey& secret);
 };
 
 }  // namespace keepnet::tcp

@@ -1,5 +1,5 @@
-// TCP (RFC 9293) as the stack sees it: events in, requests out. The state is TcpConnectionState; what can be rebuilt
-// from it is in Tables (tables.hpp).
+// TCP (RFC 9293) as the stack sees it: events in, requests out. The state is TcpConnectionState; what can be
+// rebuilt from it is in Tables (tables.hpp).
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace keepnet::tcp {
 
-/// Derived: hash tables of connections and listeners, run set of connections with something to send, the set of those
-/// with something held for a commit, sums of granted windows.
+/// Derived: hash tables of connections and listeners, run set of connections with something to send, the set
+/// of those with something held for a commit, sums of granted windows.
 struct Tables;
 
 struct TcpContext : ip::IpContext {
@@ -26,8 +26,9 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input);
 /// ICMPv6 errors, checked against the sequence numbers in flight (RFC 5927).
 void on_error(TcpContext& cx, const ip::TransportError& error);
 void on_timer(TcpContext& cx, std::uint32_t connection);
-/// Gives each connection of the run set a turn of PollConfig::segments_per_turn segments, round robin from the cursor,
-/// until all have sent what they may, the limit of turns is reached (true: work is left) or the ring is full.
+/// Gives each connection of the run set a turn of PollConfig::segments_per_turn segments, round robin from
+/// the cursor, until all have sent what they may, the limit of turns is reached (true: work is left) or the
+/// ring is full.
 bool run_output(TcpContext& cx, std::uint32_t turns);
 
 /// Does the run set hold a connection that could send now (its port's ring has room)?
@@ -40,11 +41,11 @@ std::expected<void, Error> connect(TcpContext& cx, Handle<SocketState> socket, c
 std::expected<void, Error> listen(TcpContext& cx, Handle<SocketState> socket, std::uint32_t backlog);
 /// A new socket for the oldest complete connection.
 std::expected<Handle<SocketState>, Error> accept(TcpContext& cx, Handle<SocketState> listener);
-std::expected<std::size_t, Error> send(TcpContext& cx, Handle<SocketState> socket, std::span<const ByteView> data,
-                                       bool more);
+std::expected<std::size_t, Error> send(TcpContext& cx, Handle<SocketState> socket,
+                                       std::span<const ByteView> data, bool more);
 std::expected<std::size_t, Error> send_room(const TcpContext& cx, Handle<SocketState> socket);
-std::expected<std::size_t, Error> peek(const TcpContext& cx, Handle<SocketState> socket, std::span<ByteView> out,
-                                       std::size_t skip);
+std::expected<std::size_t, Error> peek(const TcpContext& cx, Handle<SocketState> socket,
+                                       std::span<ByteView> out, std::size_t skip);
 std::expected<void, Error> consume(TcpContext& cx, Handle<SocketState> socket, std::size_t bytes);
 std::expected<void, Error> shutdown(TcpContext& cx, Handle<SocketState> socket, CloseDirection direction);
 /// Detaches the connection or listener from the socket and lets it end; the caller destroys the socket.
@@ -66,7 +67,8 @@ bool is_pair_free(const TcpContext& cx, const Endpoint& local, const Endpoint& r
 
 /// The instant since which the longest-waiting output is held; `never`: none is.
 Instant commit_wanted(const TcpContext& cx);
-/// Marks move to their values at cut `n`; each connection touched owes an ACK and window update; tombstones go.
+/// Marks move to their values at cut `n`; each connection touched owes an ACK and window update; tombstones
+/// go.
 void on_committed(TcpContext& cx, CutNumber n);
 /// The edges recorded for cut `n` are of no use.
 void on_abandoned(TcpContext& cx, CutNumber n);
@@ -74,8 +76,8 @@ void on_abandoned(TcpContext& cx, CutNumber n);
 void on_suspend(TcpContext& cx);
 /// A bounded check for the suspend's end: everything received is acknowledged and nothing moves.
 bool is_quiet(const TcpContext& cx);
-/// DURABILITY 8, for each connection of a restored state: marks from the ends, counts and back-off anew, restart
-/// window; the run set gets those that have something to say. The times are in the new clock already.
+/// DURABILITY 8, for each connection of a restored state: marks from the ends, counts and back-off anew,
+/// restart window; the run set gets those that have something to say. The times are in the new clock already.
 void resume(TcpContext& cx, Duration elapsed);
 /// Everything derived, from the state. Changes no state.
 void rebuild(TcpContext& cx);

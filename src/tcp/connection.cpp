@@ -1,0 +1,274 @@
+// Birth and end of a connection, and what every event ends with: everything that is derived follows the
+// state.
+#include "tcp/queues.hpp"
+#include "tcp/rtt.hpp"
+#include "tcp/verbs.hpp"
+
+namespace keepnet::tcp {
+
+namespace {
+
+constexpr Duration cork_max = milliseconds(200);  // Linux's TCP_CORK
+
+Duration give_up_after(const TcpContext& cx, const TcpConnectionState& c) {
+    const TcpConfig& config = cx.w.config().tcp;
+    return c.options.user_timeout.ns > 0 ? c.options.user_timeout : config.data_give_up;
+}
+
+void leave_tables(TcpContext& cx, std::uint32_t i) {
+    ConnectionExtra& extra = cx.tables.extra[i];
+    if (!extra.in_pairs) return;
+    cx.tables.pairs.erase(cx.w.connections, i);
+    --cx.tables.port_uses[cx.w.connections.get(i).local.port];
+    extra.in_pairs = false;
+}
+
+void drop_tombstone(TcpContext& cx, TcpConnectionState& c) {
+    if (!c.tombstone) return;
+    c.tombstone = false;
+    c.marks.died_after = 0;
+    --cx.tables.tombstones;
+}
+
+/// An end that a rollback would undo is not shown to the peer: not by answering "no such connection" either.
+void bury(TcpContext& cx, TcpConnectionState& c) {
+    Tables& t = cx.tables;
+    const CutNumber next_cut = cx.w.cuts().current;
+    if (t.tombstones >= cx.w.config().capacity.tcp_tombstones && !c.rst_owed) {
+        t.silent_until = next_cut;
+        return;
+    }
+    c.tombstone = true;
+    c.marks.died_after = next_cut;
+    ++t.tombstones;
+}
+
+void update_grant(TcpContext& cx, std::uint32_t i, const TcpConnectionState& c) {
+    ConnectionExtra& extra = cx.tables.extra[i];
+    std::uint32_t granted = c.receive_queue.bytes;
+    if (is_synchronized(c) || c.phase == TcpPhase::syn_received) {
+        const Seq consumed = rcv_consumed(c);
+        if (after(c.rcv.adv, consumed)) granted = c.rcv.adv - consumed;
+    }
+    cx.tables.granted_total += granted;
+    cx.tables.granted_total -= extra.granted;
+    extra.granted = granted;
+}
+
+void update_timers(TcpContext& cx, TcpConnectionState& c) {
+    TcpTimers& t = c.timers;
+    const TcpConfig& config = cx.w.config().tcp;
+    if (needs_persist(c)) {
+        if (t.persist == never) {
+            t.persist = cx.now + current_rto(c.rtt, config);
+            c.probes_sent = 0;
+        }
+    } else if (t.persist != never) {
+        t.persist = never;
+        c.probes_sent = 0;
+    }
+    if (is_synchronized(c)) {
+        const bool waits = t.retransmit != never || t.persist != never;
+        if (!waits) t.user_timeout = never;
+        if (waits && t.user_timeout == never) t.user_timeout = cx.now + give_up_after(cx, c);
+    }
+    if (!is_corked(c)) {
+        t.cork = never;
+    } else if (t.cork == never) {
+        t.cork = cx.now + cork_max;
+    }
+    if (c.options.keep_alive && c.phase >= TcpPhase::established && c.phase <= TcpPhase::close_wait) {
+        if (t.keep_alive == never) t.keep_alive = cx.now + c.options.keep_alive_idle;
+    } else {
+        t.keep_alive = never;
+    }
+}
+
+Deadline earliest(const TcpTimers& t) {
+    return earlier(earlier(earlier(t.retransmit, t.persist), earlier(t.delayed_ack, t.keep_alive)),
+                   earlier(earlier(t.time_wait, t.user_timeout), t.cork));
+}
+
+}  // namespace
+
+std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const Endpoint& remote,
+                                DurabilityPolicy policy) {
+    const auto handle = cx.w.connections.create();
+    if (!handle) return PairTable::none;
+    const std::uint32_t i = handle.index();
+    TcpConnectionState& c = cx.w.connections.edit(i);
+    c.local = local;
+    c.remote = remote;
+    c.policy = policy;
+    c.last_heard = cx.now;
+    c.rtt.rto = cx.w.config().tcp.rto_initial;
+    c.flow_label = ip::flow_label(cx, local.address, remote.address, local.port, remote.port,
+                                  wire::number(wire::NextHeader::tcp));
+    cx.tables.extra[i] = {};
+    cx.tables.extra[i].in_pairs = true;
+    cx.tables.pairs.insert(cx.w.connections, i);
+    ++cx.tables.port_uses[local.port];
+    return i;
+}
+
+void take_options(TcpConnectionState& c, const SocketOptions& o) {
+    c.options.hop_limit = o.hop_limit;
+    c.options.traffic_class = o.traffic_class;
+    c.options.keep_alive_probes = o.keep_alive_probes;
+    c.options.no_delay = o.no_delay;
+    c.options.cork = o.cork;
+    c.options.quick_ack = o.quick_ack;
+    c.options.keep_alive = o.keep_alive;
+    c.options.max_segment = o.max_segment;
+    c.options.keep_alive_idle = o.keep_alive_idle;
+    c.options.keep_alive_interval = o.keep_alive_interval;
+    c.options.user_timeout = o.user_timeout;
+}
+
+void tell_socket(TcpContext& cx, const TcpConnectionState& c, Error e) {
+    if (cx.w.sockets.find(c.socket) == nullptr) return;
+    SocketState& s = cx.w.sockets.edit(c.socket);
+    if (e != Error::invalid) s.error = e;
+    s.verdict = c.verdict;
+    cx.w.notify(c.socket);
+}
+
+void end_connection(TcpContext& cx, TcpConnectionState& c, Error why, Verdict verdict) {
+    if (is_dead(c)) return;
+    const bool was_half_open = c.phase == TcpPhase::syn_received && c.is_passive;
+    if (c.listener) leave_listener(cx, c);
+    if (c.phase == TcpPhase::syn_sent || c.phase == TcpPhase::syn_received) ++cx.w.count().tcp_attempt_fails;
+    c.phase = TcpPhase::closed;
+    c.timers = {};
+    c.ack_now = c.window_update_owed = c.probe_owed = c.fin_ack_owed = c.resume_owed = false;
+    c.recovery.retransmit_owed = false;
+    clear_queue(cx.w, c.send_queue);
+    clear_queue(cx.w, c.out_of_order);
+    cx.tables.extra[cx.w.connections.index_of(c)].cursor = {};
+    c.error = why;
+    if (c.verdict == Verdict::pending) c.verdict = verdict;
+    tell_socket(cx, c, why);
+    // A half-open child has no application that a rollback could bring back to it.
+    if (c.policy != DurabilityPolicy::none && !was_half_open) bury(cx, c);
+}
+
+void replace_time_wait(TcpContext& cx, TcpConnectionState& c) {
+    c.phase = TcpPhase::closed;
+    c.timers = {};
+    c.ack_now = false;
+    settle(cx, c);
+}
+
+void enter_time_wait(TcpContext& cx, TcpConnectionState& c) {
+    c.phase = TcpPhase::time_wait;
+    c.timers = {};
+    if (c.verdict == Verdict::pending) {
+        c.verdict = Verdict::closed;
+        tell_socket(cx, c, Error::invalid);
+    }
+    if (!c.fin_ack_owed) c.timers.time_wait = cx.now + cx.w.config().tcp.msl * 2;
+    cx.w.notify(c.socket);
+}
+
+void on_fin_ack_transmitted(TcpContext& cx, TcpConnectionState& c) {
+    c.fin_ack_owed = false;
+    switch (c.phase) {
+        case TcpPhase::closing:
+            if (c.snd.fin_acked) enter_time_wait(cx, c);
+            return;
+        case TcpPhase::last_ack:
+            if (c.snd.fin_acked) end_connection(cx, c, Error::invalid, Verdict::closed);
+            return;
+        case TcpPhase::time_wait:
+            c.timers.time_wait = cx.now + cx.w.config().tcp.msl * 2;
+            return;
+        case TcpPhase::invalid:
+        case TcpPhase::closed:
+        case TcpPhase::listen:
+        case TcpPhase::syn_sent:
+        case TcpPhase::syn_received:
+        case TcpPhase::established:
+        case TcpPhase::fin_wait_1:
+        case TcpPhase::fin_wait_2:
+        case TcpPhase::close_wait:
+            return;
+    }
+}
+
+void on_heard(TcpContext& cx, TcpConnectionState& c) {
+    c.last_heard = cx.now;
+    c.error = Error::invalid;
+    if (c.verdict == Verdict::pending) {
+        c.verdict = Verdict::resumed;
+        tell_socket(cx, c, Error::invalid);
+    }
+    if (c.timers.persist == never) {
+        c.probes_sent = 0;
+    } else {
+        // RFC 9293 3.8.6.1: a peer that answers probes may keep its window shut for as long as it likes.
+        c.timers.user_timeout = cx.now + give_up_after(cx, c);
+    }
+}
+
+void notify_writable(TcpContext& cx, const TcpConnectionState& c) {
+    const SocketState* s = cx.w.sockets.find(c.socket);
+    if (s == nullptr) return;
+    const std::uint32_t buffer = s->options.send_buffer;
+    if (c.send_queue.bytes <= buffer - buffer / 3) cx.w.notify(c.socket);
+}
+
+void settle(TcpContext& cx, TcpConnectionState& c) {
+    const std::uint32_t i = cx.w.connections.index_of(c);
+    if (is_dead(c)) {
+        if (!c.socket) clear_queue(cx.w, c.receive_queue);
+        update_grant(cx, i, c);
+        cx.w.arm(StateKind::tcp_connection, i, never);
+        if (c.tombstone) {
+            note_held(cx, c);
+            return;
+        }
+        forget_held(cx, i);
+        if (c.rst_owed) {
+            cx.tables.run.set(i);
+            return;
+        }
+        cx.tables.run.clear(i);
+        leave_tables(cx, i);
+        if (!c.socket) {
+            cx.w.connections.destroy(i);
+        }
+        return;
+    }
+    update_timers(cx, c);
+    update_grant(cx, i, c);
+    if (c.policy != DurabilityPolicy::none) note_held(cx, c);
+    cx.w.arm(StateKind::tcp_connection, i, earliest(c.timers));
+    if (has_something_to_send(c)) cx.tables.run.set(i);
+}
+
+void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionState& c) {
+    Tables& t = cx.tables;
+    t.extra[i] = {};
+    if (!is_dead(c) || c.tombstone || c.rst_owed) {
+        t.pairs.insert(cx.w.connections, i);
+        t.extra[i].in_pairs = true;
+        ++t.port_uses[c.local.port];
+    }
+    if (c.tombstone) ++t.tombstones;
+    update_grant(cx, i, c);
+    if (is_dead(c) ? c.tombstone : c.policy != DurabilityPolicy::none && is_past_marks(c)) t.held.set(i);
+    if (t.held.test(i)) {
+        t.held_since = earlier(t.held_since, c.marks.held_since);
+        t.extra[i].moved_in = cx.w.cuts().current;
+        t.extra[i].moved_at = c.marks.held_since == never ? cx.now : c.marks.held_since;
+    }
+    cx.w.arm(StateKind::tcp_connection, i, is_dead(c) ? never : earliest(c.timers));
+    if (has_something_to_send(c) && !c.resume_owed) t.run.set(i);
+}
+
+void lift_tombstone(TcpContext& cx, TcpConnectionState& c) {
+    drop_tombstone(cx, c);
+    settle(cx, c);
+}
+
+}  // namespace keepnet::tcp

@@ -1,0 +1,36 @@
+// SYN cookies (RFC 4987 3.6): a handshake remembered by the peer. Pure functions; the secrets are in
+// StackState. Cookie: 1 bit of the secret's epoch, 3 bits of MSS, 28 bits of keyed hash. With timestamps, the
+// low bits of the SYN-ACK's TSval carry what else the SYN said.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <keepnet/endpoint.hpp>
+
+#include "base/seq.hpp"
+#include "base/siphash.hpp"
+
+namespace keepnet::tcp {
+
+/// The largest entry of the table that is not above the peer's MSS, by index; and back.
+[[nodiscard]] std::uint32_t cookie_mss_index(std::uint16_t mss);
+[[nodiscard]] std::uint16_t cookie_mss(std::uint32_t index);
+
+[[nodiscard]] Seq make_cookie(const HashKey& key, std::uint32_t epoch, const Endpoint& local,
+                              const Endpoint& remote, Seq irs, std::uint32_t mss_index);
+/// The MSS index, if `cookie` was made with this key and epoch.
+[[nodiscard]] std::optional<std::uint32_t> check_cookie(const HashKey& key, std::uint32_t epoch,
+                                                        const Endpoint& local, const Endpoint& remote,
+                                                        Seq irs, Seq cookie);
+/// The secret that follows `key`. Not random: a stack that goes back to a snapshot comes to the same ones
+/// again, so cookies of its last seconds stay good.
+[[nodiscard]] HashKey next_cookie_key(const HashKey& key);
+
+inline constexpr std::uint32_t cookie_timestamp_bits = 5;
+/// A TSval not above `now_ms`, but for the last 32 ms, that carries the peer's window scale (none: it offered
+/// none).
+[[nodiscard]] std::uint32_t cookie_timestamp(std::uint32_t now_ms, std::optional<std::uint8_t> window_scale);
+[[nodiscard]] std::optional<std::uint8_t> window_scale_of(std::uint32_t cookie_timestamp);
+
+}  // namespace keepnet::tcp

@@ -1,0 +1,82 @@
+// Resets and challenges: RFC 9293 3.5.2, 3.10.7; RFC 5961; DURABILITY 1 (a reset is output, and held like
+// data).
+#include "tcp/verbs.hpp"
+
+namespace keepnet::tcp {
+
+namespace {
+
+void count_challenge(TcpContext& cx) { ++cx.w.count().tcp_challenge_acks; }
+
+/// Once in invalid_ack_interval for a connection: two stacks must not answer each other for ever.
+bool may_answer_again(TcpContext& cx, TcpConnectionState& c) {
+    if (cx.now - c.last_invalid_ack < cx.w.config().tcp.invalid_ack_interval) return false;
+    c.last_invalid_ack = cx.now;
+    return true;
+}
+
+}  // namespace
+
+void answer_with_reset(TcpContext& cx, const Segment& s) {
+    ip::OutputRequest r;
+    r.source = s.local.address;
+    r.destination = s.remote.address;
+    r.interface = s.remote.interface;
+    r.next_header = wire::number(wire::NextHeader::tcp);
+    r.flow_label =
+        ip::flow_label(cx, s.local.address, s.remote.address, s.local.port, s.remote.port, r.next_header);
+    r.checksum_offset = wire::tcp_checksum_offset;
+    wire::TcpRepr h;
+    h.src_port = s.local.port;
+    h.dst_port = s.remote.port;
+    h.flags.rst = true;
+    if (s.repr.flags.ack) {
+        h.seq = s.repr.ack;
+    } else {
+        h.flags.ack = true;
+        h.ack = s.repr.seq + s.length();
+    }
+    r.header_length = static_cast<std::uint8_t>(wire::emit_tcp(h, r.header));
+    // A full ring loses it: whoever asked will ask again.
+    if (ip::submit(cx, r) != ip::OutputResult::sent) return;
+    ++cx.w.count().tcp_segments_sent;
+    ++cx.w.count().tcp_resets_sent;
+}
+
+void refuse(TcpContext& cx, const Segment& s) {
+    World& w = cx.w;
+    if (s.repr.flags.rst) return w.drop(DropReason::tcp_reset_unmatched);
+    if (!w.stack().ready) return w.drop(DropReason::tcp_not_ready);
+    if (cx.tables.silent_until != 0) return w.drop(DropReason::tcp_tombstone);
+    w.drop(DropReason::tcp_no_connection);
+    answer_with_reset(cx, s);
+}
+
+void abort_connection(TcpContext& cx, TcpConnectionState& c, Error why) {
+    if (is_dead(c)) return;
+    // A peer that never got anything of us need not hear of the end; in TIME-WAIT it has already gone (RFC
+    // 9293 3.10.5).
+    c.rst_owed = c.snd.max != c.snd.iss && c.phase != TcpPhase::syn_sent && c.phase != TcpPhase::time_wait &&
+                 may_acknowledge(c);
+    end_connection(cx, c, why, Verdict::closed);
+}
+
+void send_challenge(TcpContext& cx, TcpConnectionState& c) {
+    if (!may_answer_again(cx, c)) return;
+    const TcpConfig& config = cx.w.config().tcp;
+    if (!take_token(cx.w.edit_stack().challenge_acks, config.challenge_acks_per_second,
+                    config.challenge_acks_per_second, cx.now)) {
+        return;
+    }
+    count_challenge(cx);
+    send_ack(cx, c);
+}
+
+void answer_unacceptable(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    // Text that comes again shows that an ACK was lost: answered each time, unless ACKs are being withheld.
+    const bool withheld = acknowledgeable(c) != c.rcv.nxt;
+    if ((withheld || s.payload.length == 0) && !may_answer_again(cx, c)) return;
+    send_ack(cx, c);
+}
+
+}  // namespace keepnet::tcp

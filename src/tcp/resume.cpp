@@ -1,0 +1,118 @@
+// A state that has just been decoded or adopted: everything derived, and DURABILITY 8 for each connection.
+#include "tcp/congestion/newreno.hpp"
+#include "tcp/recovery/newreno.hpp"
+#include "tcp/rtt.hpp"
+#include "tcp/verbs.hpp"
+
+namespace keepnet::tcp {
+
+namespace {
+
+/// The marks come from the ends, never from the snapshot: after its commit the old host was free to go that
+/// far.
+void marks_from_ends(TcpConnectionState& c) {
+    c.marks = {};
+    c.marks.rcv_durable = c.rcv.nxt;
+    c.marks.snd_durable = snd_end(c);
+    c.marks.consumed = rcv_consumed(c);
+    c.marks.buffer = c.rcv.buffer;
+}
+
+/// Our outage counts neither against the peer nor against us.
+void restart_counts(TcpContext& cx, TcpConnectionState& c, Duration elapsed) {
+    const TcpConfig& config = cx.w.config().tcp;
+    const Deadline time_wait = c.timers.time_wait;
+    restart_rtt(c.rtt, config);
+    c.timers = {};
+    if (time_wait != never) c.timers.time_wait = time_wait - elapsed;
+    c.ts.recent_at = c.ts.recent_at == long_ago ? long_ago : c.ts.recent_at - elapsed;
+    c.probes_sent = 0;
+    c.segments_since_ack = 0;
+    c.last_heard = cx.now;
+    c.last_invalid_ack = long_ago;
+    c.error = Error::invalid;
+}
+
+/// snd.max is as far as the old host may have sent; sending starts again at una.
+void go_back(TcpContext& cx, TcpConnectionState& c) {
+    const TcpConfig& config = cx.w.config().tcp;
+    c.snd.max = snd_end(c);
+    c.snd.nxt = c.snd.una;
+    if (is_syn_unacked(c)) {
+        // Queued data has never been sent while the SYN was not acknowledged.
+        c.snd.max = c.snd.iss + 1;
+        return;
+    }
+    recovery::restart(c.recovery, {c.snd.una, c.snd.max, 0, c.mss});
+    c.recovery.retransmit_owed = c.snd.max != c.snd.una;
+    c.congestion.cwnd = congestion::initial_window(c.mss, config.initial_window_segments);
+    c.congestion.bytes_acked = 0;
+    c.congestion.last_sent = cx.now;
+}
+
+void resume_connection(TcpContext& cx, TcpConnectionState& c, Duration elapsed) {
+    if (is_dead(c)) {
+        // The snapshot holds its end: that is durable.
+        c.marks.died_after = 0;
+        c.marks.held_since = never;
+        if (c.tombstone) --cx.tables.tombstones;
+        c.tombstone = false;
+        return settle(cx, c);
+    }
+    marks_from_ends(c);
+    restart_counts(cx, c, elapsed);
+    go_back(cx, c);
+    c.probe_owed = false;
+    if (c.phase == TcpPhase::time_wait) {
+        c.verdict = Verdict::closed;
+        c.ack_now = c.fin_ack_owed;
+    } else {
+        c.verdict = Verdict::pending;
+        c.ack_now = is_synchronized(c);
+    }
+    c.resume_owed = c.ack_now || is_syn_unacked(c);
+    tell_socket(cx, c, Error::invalid);
+    settle(cx, c);
+    // In its turn, not with all the others: run_output() lets them speak a few at a time.
+    if (c.resume_owed) cx.tables.run.clear(cx.w.connections.index_of(c));
+}
+
+void count_uses(TcpContext& cx) {
+    World& w = cx.w;
+    Tables& t = cx.tables;
+    w.listeners.for_each([&](std::uint32_t, const TcpListenerState& l) { ++t.port_uses[l.local.port]; });
+    w.sockets.for_each([&](std::uint32_t i, const SocketState& s) {
+        if (s.kind != SocketKind::tcp || !s.is_bound) return;
+        t.bound.set(i);
+        ++t.port_uses[s.local.port];
+    });
+}
+
+}  // namespace
+
+void rebuild(TcpContext& cx) {
+    World& w = cx.w;
+    Tables& t = cx.tables;
+    t.clear(w, w.stack().port_key);
+    count_uses(cx);
+    w.connections.for_each(
+        [&](std::uint32_t i, const TcpConnectionState& c) { rebuild_connection(cx, i, c); });
+}
+
+void resume(TcpContext& cx, Duration elapsed) {
+    World& w = cx.w;
+    w.edit_stack().resume_cursor = 0;
+    for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
+        resume_connection(cx, w.connections.edit(i), elapsed);
+    }
+    for (std::uint32_t i = w.listeners.next(0); i != BitTree::none; i = w.listeners.next(i + 1)) {
+        if (w.listeners.get(i).died_after != 0) {
+            --cx.tables.port_uses[w.listeners.get(i).local.port];
+            w.listeners.destroy(i);
+            continue;
+        }
+        w.listeners.edit(i).cookies_until = cx.now + w.config().tcp.syn_cookie_lifetime;
+    }
+}
+
+}  // namespace keepnet::tcp

@@ -1,0 +1,101 @@
+// A segment's way in: checked at the door, matched, and handed to the phase it finds. RFC 9293 3.10.7.
+#include "tcp/acceptance.hpp"
+#include "tcp/verbs.hpp"
+
+namespace keepnet::tcp {
+
+namespace {
+
+constexpr std::size_t packet_bytes_max = 65535;
+
+/// Counts and returns false when the segment goes no further.
+bool open_segment(TcpContext& cx, const ip::TransportInput& in, Segment& s) {
+    World& w = cx.w;
+    const auto refuse_it = [&](DropReason reason) {
+        w.drop(reason);
+        return false;
+    };
+    if (in.is_multicast || in.source.is_multicast() || in.source.is_unspecified()) {
+        return refuse_it(DropReason::tcp_bad_address);
+    }
+    const ByteView bytes = w.pool.view(in.payload);
+    const auto parsed = wire::parse_tcp(bytes);
+    if (!parsed) {
+        return refuse_it(parsed.error() == wire::ParseError::truncated ? DropReason::tcp_truncated
+                                                                       : DropReason::tcp_bad_header_length);
+    }
+    if (!in.checksum_verified && !wire::tcp_checksum_ok(in.source, in.destination, bytes)) {
+        return refuse_it(DropReason::tcp_bad_checksum);
+    }
+    s.repr = *parsed;
+    s.local = {in.destination, parsed->dst_port, in.interface};
+    s.remote = {in.source, parsed->src_port, in.interface};
+    s.payload = {in.payload.buffer, static_cast<std::uint16_t>(in.payload.offset + parsed->header_length),
+                 static_cast<std::uint16_t>(in.payload.length - parsed->header_length)};
+    s.fin = parsed->flags.fin;
+    s.traffic_class = in.traffic_class;
+    return true;
+}
+
+/// RFC 6191 2, and RFC 9293 3.10.7.4 for SYN in TIME-WAIT: is this the start of something newer?
+bool may_reopen(const TcpConnectionState& c, const Segment& s) {
+    const wire::TcpFlags& f = s.repr.flags;
+    if (c.phase != TcpPhase::time_wait || !f.syn || f.ack || f.rst) return false;
+    if (c.ts.enabled && s.repr.options.timestamps) {
+        const std::uint32_t tsval = s.repr.options.timestamps->tsval;
+        if (tsval != c.ts.recent) return is_older_timestamp(c.ts.recent, tsval);
+    }
+    return after(s.repr.seq, c.rcv.nxt);
+}
+
+void on_matched(TcpContext& cx, TcpConnectionState& c, Segment& s) {
+    switch (c.phase) {
+        case TcpPhase::invalid:
+        case TcpPhase::listen:
+        case TcpPhase::closed:
+            return;  // not in the table, or a tombstone
+        case TcpPhase::syn_sent:
+            return on_syn_sent(cx, c, s);
+        case TcpPhase::syn_received:
+        case TcpPhase::established:
+        case TcpPhase::fin_wait_1:
+        case TcpPhase::fin_wait_2:
+        case TcpPhase::close_wait:
+        case TcpPhase::closing:
+        case TcpPhase::last_ack:
+        case TcpPhase::time_wait:
+            return on_synchronized(cx, c, s);
+    }
+}
+
+void on_unmatched(TcpContext& cx, Segment& s, std::optional<Seq> old_max) {
+    const std::uint32_t listener =
+        cx.tables.port_uses[s.local.port] != 0 ? find_listener(cx, s.local) : PairTable::none;
+    if (listener == PairTable::none) return refuse(cx, s);
+    if (old_max) return on_listen_syn(cx, listener, s, old_max);
+    on_listen(cx, listener, s);
+}
+
+}  // namespace
+
+void on_segment(TcpContext& cx, const ip::TransportInput& input) {
+    Segment s;
+    ++cx.w.count().tcp_segments_received;
+    if (!open_segment(cx, input, s)) return;
+    const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, s.local, s.remote);
+    if (i == PairTable::none) return on_unmatched(cx, s, {});
+    if (cx.w.connections.get(i).tombstone) return cx.w.drop(DropReason::tcp_tombstone);
+    TcpConnectionState& c = cx.w.connections.edit(i);
+    if (may_reopen(c, s)) {
+        const std::uint32_t listener = find_listener(cx, s.local);
+        if (listener != PairTable::none && cx.w.listeners.get(listener).died_after == 0) {
+            const Seq old_max = c.snd.max;
+            replace_time_wait(cx, c);
+            return on_unmatched(cx, s, old_max);
+        }
+    }
+    on_matched(cx, c, s);
+    settle(cx, c);
+}
+
+}  // namespace keepnet::tcp

@@ -1,0 +1,386 @@
+// One segment: plan it (a pure question), hand it to IP, and only when IP has taken it, commit it. A full
+// ring changes nothing. RFC 9293 3.8.6, 3.7.4 (Nagle); RFC 5681; DURABILITY 1 for every field.
+#include <algorithm>
+
+#include "tcp/acceptance.hpp"
+#include "tcp/congestion/newreno.hpp"
+#include "tcp/queues.hpp"
+#include "tcp/rtt.hpp"
+#include "tcp/verbs.hpp"
+
+namespace keepnet::tcp {
+
+namespace {
+
+/// An ACK acknowledges at most so much at once after a commit: a stretch would make the peer burst
+/// (DURABILITY 1).
+constexpr std::uint32_t ack_step_segments = 8;
+
+enum class Hold : std::uint8_t { nothing, go, window, nagle, cork };
+
+struct Plan {
+    enum class Kind : std::uint8_t { none, reset, syn, data, probe, ack } kind = Kind::none;
+    Hold hold = Hold::nothing;
+    bool fin = false;
+    Seq seq{};
+    std::uint32_t bytes = 0;
+};
+
+Seq data_end(const TcpConnectionState& c) { return c.snd.una + c.send_queue.bytes; }
+
+/// SEQ of a segment without text: the peer's RCV.NXT as far as we know, but never beyond its window.
+Seq seq_without_text(const TcpConnectionState& c) {
+    if (is_syn_unacked(c)) return c.snd.nxt;
+    return min_seq(c.snd.max, c.snd.una + c.snd.wnd);
+}
+
+/// Text at snd.nxt, FIN included. `force`: the persist timer overrides the silly-window rule (RFC
+/// 9293 3.8.6.2.1).
+Plan plan_data(const TcpConnectionState& c, bool force) {
+    Plan p;
+    const Seq limit = sendable_end(c);
+    const Seq end = min_seq(data_end(c), limit);
+    const std::uint32_t available = before(c.snd.nxt, end) ? end - c.snd.nxt : 0;
+    const bool fin_ready = c.snd.fin_queued && !c.snd.fin_acked && before_eq(c.snd.nxt, data_end(c)) &&
+                           after(limit, data_end(c));
+    if (available == 0 && !fin_ready) return p;
+    p.seq = c.snd.nxt;
+    const std::uint32_t in_flight = c.snd.nxt - c.snd.una;
+    std::uint32_t window = std::min(c.snd.wnd, c.congestion.cwnd);
+    // Restored, and the peer not heard yet: one segment, its ACK tells the rest (DURABILITY 8).
+    if (c.verdict == Verdict::pending) window = std::min<std::uint32_t>(window, c.mss);
+    const std::uint32_t usable = window > in_flight ? window - in_flight : 0;
+    const std::uint32_t len = std::min({available, usable, std::uint32_t{c.mss}});
+    const bool whole = len == available;
+    // The congestion window need not wait for a FIN: it is no load.
+    p.fin = fin_ready && whole && p.seq + len == data_end(c) && c.snd.wnd > in_flight + len;
+    p.bytes = len;
+    p.hold = Hold::go;
+    if (p.fin || len == c.mss || (len != 0 && (force || before(c.snd.nxt, c.snd.max)))) return p;
+    if (len == 0) {
+        p.hold = Hold::window;
+        return p;
+    }
+    if (!whole) {
+        if (len < c.snd.wnd_max / 2 || usable < c.snd.wnd) p.hold = Hold::window;
+        return p;
+    }
+    if (c.push_seq_valid == 0 || after_eq(c.snd.nxt, c.push_seq)) {
+        p.hold = Hold::cork;
+        return p;
+    }
+    p.bytes = std::min(len, c.push_seq - c.snd.nxt);
+    if (!c.options.no_delay && after(c.snd.max, c.snd.una)) p.hold = Hold::nagle;
+    return p;
+}
+
+/// What fast retransmit, or a restore, owes: the segment at una, whatever the windows say.
+Plan plan_retransmission(const TcpConnectionState& c) {
+    Plan p;
+    const Seq sent = min_seq(c.snd.max, sendable_end(c));
+    if (!before(c.snd.una, sent)) return p;
+    const Seq end = min_seq(data_end(c), sent);
+    p.kind = Plan::Kind::data;
+    p.seq = c.snd.una;
+    p.bytes = std::min<std::uint32_t>(end - c.snd.una, c.mss);
+    p.fin = c.snd.fin_queued && p.seq + p.bytes == data_end(c) && after(sent, data_end(c));
+    return p;
+}
+
+bool is_ack_due(const TcpConnectionState& c) {
+    if (!c.ack_now && !c.window_update_owed && !c.resume_owed && !c.fin_ack_owed) return false;
+    // A withheld ACK must not come out as a duplicate one (DURABILITY 1).
+    return c.resume_owed || acknowledgeable(c) == c.rcv.nxt || after(acknowledgeable(c), c.rcv.acked);
+}
+
+Plan plan_syn(const TcpConnectionState& c) {
+    Plan p;
+    const bool unsent = c.snd.nxt == c.snd.iss;
+    if (unsent && after(sendable_end(c), c.snd.iss) &&
+        (c.phase == TcpPhase::syn_sent || may_acknowledge(c))) {
+        p.kind = Plan::Kind::syn;
+        p.seq = c.snd.iss;
+    } else if (!unsent && c.phase == TcpPhase::syn_received && c.ack_now && is_ack_due(c)) {
+        p.kind = Plan::Kind::ack;
+        p.seq = c.snd.nxt;
+    }
+    return p;
+}
+
+Plan plan_next(const TcpConnectionState& c) {
+    Plan p;
+    if (is_dead(c)) {
+        if (c.rst_owed && !c.tombstone) {
+            p.kind = Plan::Kind::reset;
+            p.seq = seq_without_text(c);
+        }
+        return p;
+    }
+    if (is_syn_unacked(c)) return plan_syn(c);
+    if (!may_acknowledge(c)) return p;
+    if (c.recovery.retransmit_owed) {
+        p = plan_retransmission(c);
+        if (p.kind != Plan::Kind::none) return p;
+    }
+    p = plan_data(c, c.probe_owed);
+    if (p.hold == Hold::go) {
+        p.kind = Plan::Kind::data;
+        return p;
+    }
+    p = {};
+    if (c.probe_owed) {
+        p.kind = Plan::Kind::probe;
+        p.seq = c.snd.una - 1;
+    } else if (is_ack_due(c)) {
+        p.kind = Plan::Kind::ack;
+        p.seq = seq_without_text(c);
+    }
+    return p;
+}
+
+std::uint64_t grant_limit(const World& w) {
+    const std::uint64_t limit = w.config().tcp.receive_grant_bytes;
+    return limit != 0 ? limit : std::uint64_t{w.pool.capacity()} * packet_buffer_bytes / 2;
+}
+
+WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq ack, bool is_syn) {
+    // RFC 7323 2.2: the window of a SYN is never scaled. DURABILITY 9: a suspended stack shows none.
+    if (cx.w.stack().suspend != SuspendPhase::running) return {0, c.rcv.adv};
+    const std::uint64_t limit = grant_limit(cx.w);
+    const std::uint64_t left = limit > cx.tables.granted_total ? limit - cx.tables.granted_total : 0;
+    // Nobody takes more than an eighth of what is left; two segments are everybody's due.
+    const std::uint32_t due = 2U * c.mss;
+    const std::uint32_t held = c.rcv.adv - ack;
+    WindowNeed n;
+    n.ack = ack;
+    n.adv = c.rcv.adv;
+    n.wanted = wanted_edge(c);
+    n.step = std::min<std::uint32_t>(c.rcv.buffer / 2, c.mss);
+    n.room = std::max(static_cast<std::uint32_t>(std::min<std::uint64_t>(left / 8, UINT32_MAX / 2)),
+                      due > held ? due - held : 0);
+    n.wscale = is_syn ? 0 : c.rcv.wscale;
+    return choose_window(n);
+}
+
+wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, const Plan& p,
+                         WindowChoice& window) {
+    wire::TcpRepr h;
+    h.src_port = c.local.port;
+    h.dst_port = c.remote.port;
+    h.seq = p.seq;
+    const bool is_syn = p.kind == Plan::Kind::syn;
+    h.flags.syn = is_syn;
+    h.flags.rst = p.kind == Plan::Kind::reset;
+    h.flags.fin = p.fin;
+    h.flags.ack = c.phase != TcpPhase::syn_sent;
+    const Seq end = p.seq + p.bytes;
+    h.flags.psh =
+        p.bytes != 0 && ((c.push_seq_valid != 0 && after(c.push_seq, p.seq) && before_eq(c.push_seq, end)) ||
+                         end == data_end(c));
+    if (h.flags.ack) {
+        h.ack = ack_field(c);
+        window = window_for(cx, c, h.ack, is_syn);
+        h.window = window.field;
+    } else {
+        h.window = static_cast<std::uint16_t>(std::min(c.rcv.buffer, 65535U));
+    }
+    if (c.ts.enabled && !h.flags.rst) {
+        h.options.timestamps = {timestamp_now(cx, c.ts.offset), h.flags.ack ? c.ts.recent : 0};
+    }
+    if (is_syn) {
+        h.options.mss = advertised_mss(cx, c.remote, c.options.max_segment);
+        // In a SYN-ACK only what the peer offered; two shifts of 0 say the same as no option.
+        if (c.phase == TcpPhase::syn_sent || c.rcv.wscale != 0 || c.snd.wscale != 0) {
+            h.options.window_scale = c.rcv.wscale;
+        }
+    }
+    return h;
+}
+
+void commit_ack(TcpContext& cx, TcpConnectionState& c, const wire::TcpRepr& h, const WindowChoice& window) {
+    c.rcv.acked = h.ack;
+    c.rcv.adv = window.adv;
+    c.segments_since_ack = 0;
+    c.timers.delayed_ack = never;
+    c.window_update_owed = false;
+    c.resume_owed = false;
+    // More to say when a step ended before what may be acknowledged.
+    c.ack_now = after(ack_field(c), h.ack);
+    if (c.fin_ack_owed && c.rcv.fin_received && h.ack == c.rcv.nxt) on_fin_ack_transmitted(cx, c);
+}
+
+void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link cursor) {
+    const std::uint32_t length = p.bytes + (p.fin ? 1U : 0U) + (p.kind == Plan::Kind::syn ? 1U : 0U);
+    const Seq end = p.seq + length;
+    const TcpConfig& config = cx.w.config().tcp;
+    if (before(p.seq, c.snd.max)) {
+        ++c.recovery.retransmissions;
+        ++cx.w.count().tcp_segments_retransmitted;
+    } else {
+        if (p.kind == Plan::Kind::data && c.snd.max == c.snd.una) {
+            c.congestion.cwnd = congestion::window_after_idle(
+                c.congestion, c.mss, config.initial_window_segments, cx.now, current_rto(c.rtt, config));
+        }
+        if (!c.rtt.timing && p.kind == Plan::Kind::data) {
+            c.rtt.timing = true;
+            c.rtt.timed = end;
+            c.rtt.timed_at = cx.now;
+        }
+    }
+    if (p.seq == c.snd.una) c.recovery.retransmit_owed = false;
+    if (after(end, c.snd.nxt)) {
+        c.snd.nxt = end;
+        cx.tables.extra[cx.w.connections.index_of(c)].cursor = cursor;
+    }
+    c.snd.max = max_seq(c.snd.max, end);
+    c.congestion.last_sent = cx.now;
+    if (c.timers.retransmit == never) c.timers.retransmit = cx.now + current_rto(c.rtt, config);
+    if (is_syn_unacked(c) && c.timers.user_timeout == never) {
+        c.timers.user_timeout = cx.now + (c.is_passive                    ? config.synack_give_up
+                                          : c.options.user_timeout.ns > 0 ? c.options.user_timeout
+                                                                          : config.syn_give_up);
+    }
+}
+
+ip::OutputResult hand_over(TcpContext& cx, const TcpConnectionState& c, const wire::TcpRepr& h,
+                           const Gathered& text) {
+    ip::OutputRequest r = request_for(c);
+    r.header_length = static_cast<std::uint8_t>(wire::emit_tcp(h, r.header));
+    r.slices = text.slices;
+    r.slice_count = text.count;
+    return ip::submit(cx, r);
+}
+
+void commit_transmit(TcpContext& cx, TcpConnectionState& c, const Plan& p, const wire::TcpRepr& h,
+                     const WindowChoice& window, Link cursor) {
+    ++cx.w.count().tcp_segments_sent;
+    switch (p.kind) {
+        case Plan::Kind::none:
+            return;
+        case Plan::Kind::reset:
+            c.rst_owed = false;
+            ++cx.w.count().tcp_resets_sent;
+            return;
+        case Plan::Kind::syn:
+        case Plan::Kind::data:
+            commit_text(cx, c, p, cursor);
+            break;
+        case Plan::Kind::probe:
+            break;
+        case Plan::Kind::ack:
+            break;
+    }
+    c.probe_owed = false;
+    if (h.flags.ack) commit_ack(cx, c, h, window);
+}
+
+/// The plan's bytes as slices; a plan that needs more slices than there are becomes shorter.
+Gathered gather_text(const TcpContext& cx, const TcpConnectionState& c, Plan& p) {
+    if (p.bytes == 0) return {};
+    const Link from = cx.tables.extra[cx.w.connections.index_of(c)].cursor;
+    const Gathered text = gather(cx.w, c.send_queue, from, p.seq, p.bytes);
+    if (text.bytes != p.bytes) p.fin = false;
+    p.bytes = text.bytes;
+    return text;
+}
+
+Transmitted transmit(TcpContext& cx, TcpConnectionState& c, Plan p) {
+    for (int tries = 0; tries < 2; ++tries) {
+        const Gathered text = gather_text(cx, c, p);
+        WindowChoice window{0, c.rcv.adv};
+        const wire::TcpRepr h = header_for(cx, c, p, window);
+        switch (hand_over(cx, c, h, text)) {
+            case ip::OutputResult::invalid:
+            case ip::OutputResult::busy:
+                return Transmitted::busy;
+            case ip::OutputResult::address_gone:
+                c.rst_owed = false;
+                end_connection(cx, c, Error::address_gone, Verdict::address_gone);
+                return Transmitted::nothing;
+            case ip::OutputResult::too_big: {
+                const std::uint16_t before_it = c.mss;
+                update_mss(cx, c);
+                if (c.mss < before_it && p.bytes > c.mss && tries == 0) {
+                    p.bytes = c.mss;
+                    p.fin = false;
+                    continue;
+                }
+                break;
+            }
+            case ip::OutputResult::no_route:
+                c.error = Error::host_unreachable;
+                break;
+            case ip::OutputResult::sent:
+                break;
+        }
+        // What found no way is a lost segment: its timer runs.
+        commit_transmit(cx, c, p, h, window, text.cursor);
+        break;
+    }
+    return Transmitted::sent;
+}
+
+}  // namespace
+
+Seq ack_field(const TcpConnectionState& c) {
+    Seq end = acknowledgeable(c);
+    if (!is_synchronized(c) || !after(end, c.rcv.acked)) return end;
+    const std::uint32_t step = ack_step_segments * c.mss;
+    if (c.policy != DurabilityPolicy::none && end - c.rcv.acked > step) end = c.rcv.acked + step;
+    // Each ACK that does not fit the old edge's scale pushes the edge on (choose_window). Once that has gone
+    // far beyond the buffer, only numbers that fit are acknowledged.
+    const std::uint32_t unit = 1U << c.rcv.wscale;
+    const std::uint32_t misfit = (c.rcv.adv - end) % unit;
+    if (misfit == 0 || c.rcv.fin_received) return end;
+    const std::uint32_t slack = c.rcv.buffer / 8 + 64 * unit;
+    if (!after(c.rcv.adv, rcv_consumed(c) + c.rcv.buffer + slack)) return end;
+    return max_seq(c.rcv.acked, end - (unit - misfit));
+}
+
+ip::OutputRequest request_for(const TcpConnectionState& c) {
+    ip::OutputRequest r;
+    r.source = c.local.address;
+    r.destination = c.remote.address;
+    r.interface = c.remote.interface != 0 ? c.remote.interface : c.local.interface;
+    r.next_header = wire::number(wire::NextHeader::tcp);
+    r.hop_limit = c.options.hop_limit;
+    r.traffic_class = c.options.traffic_class;
+    r.flow_label = c.flow_label;
+    r.checksum_offset = wire::tcp_checksum_offset;
+    return r;
+}
+
+Transmitted transmit_next(TcpContext& cx, TcpConnectionState& c) {
+    const Plan p = plan_next(c);
+    return p.kind == Plan::Kind::none ? Transmitted::nothing : transmit(cx, c, p);
+}
+
+void send_ack(TcpContext& cx, TcpConnectionState& c) {
+    if (is_dead(c) || c.phase == TcpPhase::syn_sent || !may_acknowledge(c)) return;
+    Plan p;
+    p.kind = Plan::Kind::ack;
+    p.seq = seq_without_text(c);
+    if (transmit(cx, c, p) == Transmitted::busy) c.ack_now = true;
+}
+
+bool has_something_to_send(const TcpConnectionState& c) { return plan_next(c).kind != Plan::Kind::none; }
+
+bool needs_persist(const TcpConnectionState& c) {
+    if (!is_synchronized(c) || !may_acknowledge(c)) return false;
+    if (c.snd.nxt != c.snd.una || c.timers.retransmit != never || c.recovery.retransmit_owed) return false;
+    return plan_data(c, false).hold == Hold::window;
+}
+
+bool is_corked(const TcpConnectionState& c) {
+    return is_synchronized(c) && may_acknowledge(c) && plan_data(c, false).hold == Hold::cork;
+}
+
+bool is_window_update_due(const TcpConnectionState& c) {
+    const Seq wanted = wanted_edge(c);
+    if (!after(wanted, c.rcv.adv)) return false;
+    const std::uint32_t step = std::min<std::uint32_t>(c.rcv.buffer / 2, c.mss);
+    // While much is open, the ACKs of what comes say it soon enough.
+    return wanted - c.rcv.adv >= step && c.rcv.adv - c.rcv.nxt <= c.rcv.buffer / 2;
+}
+
+}  // namespace keepnet::tcp
