@@ -173,7 +173,7 @@ void resume_core(Core& core, const durability::ResumeOptions& options) {
     durability::renew(core.world, options);
     rebuild_derived(core);
     auto tcp_cx = core.tcp_context();
-    tcp::resume(tcp_cx, options.elapsed);
+    tcp::resume(tcp_cx);
     auto udp_cx = core.udp_context();
     udp::resume(udp_cx);
 }

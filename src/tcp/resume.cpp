@@ -18,14 +18,13 @@ void marks_from_ends(TcpConnectionState& c) {
     c.marks.buffer = c.rcv.buffer;
 }
 
-/// Our outage counts neither against the peer nor against us.
-void restart_counts(TcpContext& cx, TcpConnectionState& c, Duration elapsed) {
+/// Our outage counts neither against the peer nor against us; TIME-WAIT alone goes on ageing (durability::renew did it).
+void restart_counts(TcpContext& cx, TcpConnectionState& c) {
     const TcpConfig& config = cx.w.config().tcp;
     const Deadline time_wait = c.timers.time_wait;
     restart_rtt(c.rtt, config);
     c.timers = {};
-    if (time_wait != never) c.timers.time_wait = time_wait - elapsed;
-    c.ts.recent_at = c.ts.recent_at == long_ago ? long_ago : c.ts.recent_at - elapsed;
+    c.timers.time_wait = time_wait;
     c.probes_sent = 0;
     c.segments_since_ack = 0;
     c.last_heard = cx.now;
@@ -50,17 +49,19 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
     c.congestion.last_sent = cx.now;
 }
 
-void resume_connection(TcpContext& cx, TcpConnectionState& c, Duration elapsed) {
+void resume_connection(TcpContext& cx, TcpConnectionState& c) {
     if (is_dead(c)) {
         // The snapshot holds its end: that is durable.
         c.marks.died_after = 0;
         c.marks.held_since = never;
         if (c.tombstone) --cx.tables.tombstones;
         c.tombstone = false;
+        if (c.error == Error::invalid) c.verdict = Verdict::closed;
+        tell_socket(cx, c, Error::invalid);
         return settle(cx, c);
     }
     marks_from_ends(c);
-    restart_counts(cx, c, elapsed);
+    restart_counts(cx, c);
     go_back(cx, c);
     c.probe_owed = false;
     if (c.phase == TcpPhase::time_wait) {
@@ -99,11 +100,11 @@ void rebuild(TcpContext& cx) {
         [&](std::uint32_t i, const TcpConnectionState& c) { rebuild_connection(cx, i, c); });
 }
 
-void resume(TcpContext& cx, Duration elapsed) {
+void resume(TcpContext& cx) {
     World& w = cx.w;
     w.edit_stack().resume_cursor = 0;
     for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
-        resume_connection(cx, w.connections.edit(i), elapsed);
+        resume_connection(cx, w.connections.edit(i));
     }
     for (std::uint32_t i = w.listeners.next(0); i != BitTree::none; i = w.listeners.next(i + 1)) {
         if (w.listeners.get(i).died_after != 0) {

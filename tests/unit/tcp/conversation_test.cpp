@@ -1,0 +1,157 @@
+// Whole conversations between two stacks: every byte arrives once and in order, whatever the wire does.
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <random>
+
+#include "unit/tcp/pair.hpp"
+
+using namespace keepnet;
+using namespace keepnet::test;
+
+namespace {
+
+/// Sends n bytes each way and closes, a first; true when both sides got all, then the end.
+bool exchange(Pair& p, std::uint64_t n, Duration limit) {
+    std::uint64_t sent_a = 0, sent_b = 0, got_a = 0, got_b = 0;
+    bool right = true, shut_a = false, shut_b = false;
+    const auto work = [&] {
+        pump_send(p.a, p.client, sent_a, n);
+        pump_send(p.b, p.server, sent_b, n);
+        right = right && pump_receive(p.a, p.client, got_a) && pump_receive(p.b, p.server, got_b);
+        if (sent_a == n && !shut_a) shut_a = p.a.stack.shutdown(p.client, CloseDirection::send).has_value();
+        if (sent_b == n && !shut_b) shut_b = p.b.stack.shutdown(p.server, CloseDirection::send).has_value();
+        return !right || (got_a == n && got_b == n && shut_a && shut_b &&
+                          p.a.stack.readiness(p.client)->has(Readiness::hung_up) &&
+                          p.b.stack.readiness(p.server)->has(Readiness::hung_up));
+    };
+    const bool done = p.run_until(work, limit);
+    INFO("a got " << got_a << ", b got " << got_b << " of " << n);
+    CHECK(right);
+    CHECK(done);
+    return right && done;
+}
+
+}  // namespace
+
+TEST_CASE("RFC 9293 3.5: three-way handshake, and data with window scale and timestamps") {
+    Pair p;
+    p.connect();
+    CHECK(p.a.connection(p.client).phase == TcpPhase::established);
+    CHECK(p.b.connection(p.server).phase == TcpPhase::established);
+    CHECK(p.a.connection(p.client).ts.enabled);
+    CHECK(p.a.connection(p.client).mss == 1440 - 12);
+    CHECK(exchange(p, 1'000'000, seconds(60)));
+}
+
+TEST_CASE("A bulk transfer over a wire without faults retransmits nothing") {
+    Pair p;
+    p.connect();
+    std::uint64_t sent = 0, got = 0;
+    REQUIRE(p.run_until(
+        [&] {
+            pump_send(p.a, p.client, sent, 4'000'000);
+            REQUIRE(pump_receive(p.b, p.server, got));
+            return got == 4'000'000;
+        },
+        seconds(60)));
+    CHECK(p.a.stack.statistics().tcp_segments_retransmitted == 0);
+    CHECK(p.a.stack.statistics().tcp_timeouts == 0);
+}
+
+TEST_CASE("RFC 9293 3.6: after both sides have closed, one waits and then both are free") {
+    Pair p;
+    p.connect();
+    REQUIRE(exchange(p, 10, seconds(10)));
+    REQUIRE(p.a.stack.close(p.client));
+    REQUIRE(p.b.stack.close(p.server));
+    p.run(seconds(61));
+    CHECK(p.a.core().world.connections.in_use() == 0);
+    CHECK(p.b.core().world.connections.in_use() == 0);
+}
+
+TEST_CASE("A wire that loses, duplicates and reorders: every byte once and in order") {
+    const unsigned seed = GENERATE(1U, 2U, 3U, 4U, 5U, 6U);
+    Pair p;
+    std::mt19937 random(seed);
+    p.wire = [&](bool, const Bytes&) -> std::vector<Duration> {
+        const unsigned dice = random() % 100;
+        if (dice < 8) return {};
+        const Duration d = milliseconds(1 + random() % 20);
+        if (dice < 12) return {d, d + milliseconds(random() % 40)};
+        return {d};
+    };
+    p.connect();
+    INFO("seed " << seed);
+    CHECK(exchange(p, 200'000, seconds(600)));
+    CHECK(p.a.stack.statistics().tcp_segments_retransmitted > 0);
+}
+
+TEST_CASE("RFC 9293 3.5: simultaneous open") {
+    Pair p;
+    p.client = p.a.stack.open_tcp().value();
+    p.server = p.b.stack.open_tcp().value();
+    REQUIRE(p.a.stack.bind(p.client, {.address = p.a.address, .port = 1000}));
+    REQUIRE(p.b.stack.bind(p.server, {.address = p.b.address, .port = 2000}));
+    REQUIRE(p.a.stack.connect(p.client, {.address = p.b.address, .port = 2000}));
+    REQUIRE(p.b.stack.connect(p.server, {.address = p.a.address, .port = 1000}));
+    p.run(milliseconds(100));
+    CHECK(p.a.connection(p.client).phase == TcpPhase::established);
+    CHECK(p.b.connection(p.server).phase == TcpPhase::established);
+    CHECK(exchange(p, 100'000, seconds(60)));
+}
+
+TEST_CASE("DURABILITY 1: under policy snapshot nothing leaves before a commit, and everything afterwards") {
+    StackConfig held = Pair::small();
+    held.policy = DurabilityPolicy::snapshot;
+    Pair p(held, held);
+    // Both commit every 5 ms.
+    Instant next_commit = p.now + 5_ms;
+    std::uint64_t commits = 0;
+    p.each_poll = [&] {
+        if (p.now < next_commit) return;
+        next_commit = p.now + 5_ms;
+        for (Host* h : {&p.a, &p.b}) {
+            const auto cut = h->stack.cut();
+            REQUIRE(cut);
+            REQUIRE(h->stack.committed(*cut));
+            ++commits;
+        }
+    };
+    p.client = p.a.stack.open_tcp().value();
+    p.listener = p.b.stack.open_tcp().value();
+    REQUIRE(p.b.stack.bind(p.listener, {.port = 80}));
+    REQUIRE(p.b.stack.listen(p.listener, 8));
+    REQUIRE(p.a.stack.connect(p.client, {.address = p.b.address, .port = 80}));
+    p.settle();
+    CHECK(p.a.stack.commit_wanted() == p.now);
+    CHECK(p.a.stack.statistics().tcp_segments_sent == 0);
+    // A wake-up for each commit, as an embedder would have it.
+    const auto tick_until = [&](const std::function<bool()>& holds, Duration limit) {
+        const Instant end = p.now + limit;
+        while (p.now < end) {
+            if (p.run_until(holds, milliseconds(1))) return true;
+        }
+        return false;
+    };
+    REQUIRE(tick_until([&] { return p.b.stack.readiness(p.listener)->has(Readiness::readable); }, seconds(5)));
+    p.server = p.b.stack.accept(p.listener).value();
+    std::uint64_t sent_a = 0, sent_b = 0, got_a = 0, got_b = 0;
+    constexpr std::uint64_t n = 300'000;
+    bool right = true;
+    REQUIRE(tick_until(
+        [&] {
+            pump_send(p.a, p.client, sent_a, n);
+            pump_send(p.b, p.server, sent_b, n);
+            right = right && pump_receive(p.a, p.client, got_a) && pump_receive(p.b, p.server, got_b);
+            return !right || (got_a == n && got_b == n);
+        },
+        seconds(60)));
+    CHECK(right);
+    CHECK(p.a.stack.statistics().tcp_segments_retransmitted == 0);
+    REQUIRE(p.a.stack.close(p.client));
+    REQUIRE(p.b.stack.close(p.server));
+    (void)tick_until([&] { return p.b.core().world.connections.in_use() == 0; }, seconds(5));
+    CHECK(p.b.core().world.connections.in_use() == 0);
+    CHECK(p.a.stack.commit_wanted() == never);
+    CHECK(p.b.stack.commit_wanted() == never);
+}
