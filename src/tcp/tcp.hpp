@@ -78,7 +78,7 @@ void on_suspend(TcpContext& cx);
 bool is_quiet(const TcpContext& cx);
 /// DURABILITY 8, for each connection of a restored state: marks from the ends, counts and back-off anew,
 /// restart window; the run set gets those that have something to say. The times are in the new clock already.
-void resume(TcpContext& cx, Duration elapsed);
+void resume(TcpContext& cx);
 /// Everything derived, from the state. Changes no state.
 void rebuild(TcpContext& cx);
 /// False when an invariant of a (decoded) connection or listener does not hold. Reads only.

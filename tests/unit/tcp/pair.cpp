@@ -44,8 +44,8 @@ Host::~Host() {
         TcpConnectionState& c = w.connections.edit(i);
         c.rst_owed = false;
         tcp::end_connection(cx, c, Error::connection_aborted, Verdict::closed);
+        tcp::settle(cx, c);
         tcp::on_committed(cx, last);
-        if (w.connections.is_live(i)) tcp::settle(cx, c);
     }
     link::discard(cx, 1);
     for (std::uint32_t i = w.pending_packets.next(0); i != BitTree::none; i = w.pending_packets.next(i + 1)) {
