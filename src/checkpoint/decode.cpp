@@ -364,6 +364,7 @@ Done Decoder::fill(World& w, durability::SweepQueue& queue, std::vector<Blob>& b
     });
     if (!read) return read;
     if (filler.fault.empty()) filler.check_counts();
+    if (filler.fault.empty()) filler.close_pool();
     if (!filler.fault.empty()) return damaged(std::string(filler.fault));
 
     std::random_device random;
@@ -372,8 +373,6 @@ Done Decoder::fill(World& w, durability::SweepQueue& queue, std::vector<Blob>& b
         return damaged(std::string(kind_name(found->kind)) + " " + std::to_string(found->index) + ": " +
                        std::string(found->what));
     }
-    filler.close_pool();
-    if (!filler.fault.empty()) return damaged(std::string(filler.fault));
     return {};
 }
 

@@ -28,8 +28,8 @@ struct Fault {
     std::string_view what{};
 };
 
-/// Every invariant: slabs, enumerations, links, handles and their answers, chains and sums, slices; then those of the
-/// protocols. `key`: unknown to whoever made the state.
+/// Every invariant: slabs, enumerations, links, handles and their answers, chains and sums, slices, and those of the
+/// protocols. The pool's references must have been counted. `key`: unknown to whoever made the state.
 std::optional<Fault> find_fault(const World& w, const HashKey& key);
 
 /// References of the pool, from the slices of the state. For decode: over a pool that is empty. False: a buffer is named

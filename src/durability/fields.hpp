@@ -11,7 +11,8 @@
 
 namespace keepnet::durability {
 
-/// Lifetimes and caches go on ageing while we are away; what we owe to a peer, or it to us, does not.
+/// Lifetimes and caches go on ageing while we are away; what we owe to a peer, or it to us, does not. (What ages of a
+/// connection is tcp::resume's, which is told how long it was.)
 struct Ages {};
 
 template <class S, class T>
@@ -173,7 +174,7 @@ void for_each_field(S& s, F&& f) {
 template <Is<TimestampState> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [enabled, offset, recent, recent_at] = s;
-    f(enabled), f(offset), f(recent), f(recent_at, Ages{});
+    f(enabled), f(offset), f(recent), f(recent_at);
 }
 template <Is<RttState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -205,7 +206,7 @@ void for_each_field(S& s, F&& f) {
 template <Is<TcpTimers> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork] = s;
-    f(retransmit), f(persist), f(delayed_ack), f(keep_alive), f(time_wait, Ages{}), f(user_timeout), f(cork);
+    f(retransmit), f(persist), f(delayed_ack), f(keep_alive), f(time_wait), f(user_timeout), f(cork);
 }
 template <Is<TcpConnectionState> S, class F>
 void for_each_field(S& s, F&& f) {
