@@ -219,8 +219,7 @@ bool is_queue_sane(const World& w, const ByteQueueState& q, bool contiguous) {
         if (nodes == q.nodes || !w.slice_nodes.is_live(at.index())) return false;
         const SliceNodeState& node = w.slice_nodes.get(at.index());
         const Slice& s = node.slice;
-        if (s.buffer >= w.pool.capacity() || s.length == 0 || s.offset + s.length > packet_buffer_bytes ||
-            w.pool.references(s.buffer) == 0) {
+        if (s.buffer >= w.pool.capacity() || s.length == 0 || s.offset + s.length > packet_buffer_bytes) {
             return false;
         }
         if (last && (contiguous ? node.seq != expected : before(node.seq, expected))) return false;
