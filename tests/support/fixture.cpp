@@ -105,7 +105,6 @@ void Fixture::teardown() {
     device_->link = LinkState::up;
     settle();
     for (int i = 0; i < 64 && world().connections.in_use() != 0; ++i) run_to(now_ + 60_s);
-    (void)stack_->detach_device(interface_);
     run_to(now_ + 10_s);
     CHECK(world().connections.in_use() == 0);
     CHECK(world().listeners.in_use() == 0);
