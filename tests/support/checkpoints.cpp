@@ -1,4 +1,5 @@
 // Fixture: cuts, commits, crashes, and the swap of the value for its copy.
+#include <cstring>
 #include <utility>
 
 #include "support/fixture.hpp"
@@ -65,6 +66,12 @@ Fixture& Fixture::commit() {
     return auto_commit_ ? *this : settle();
 }
 
+Fixture& Fixture::commit_last() {
+    REQUIRE(!cuts_.empty());
+    cuts_.erase(cuts_.begin(), cuts_.end() - 1);
+    return commit();
+}
+
 Fixture& Fixture::abandon() {
     REQUIRE(!cuts_.empty());
     REQUIRE(stack_->abandoned(cuts_.front().id).has_value());
@@ -111,6 +118,31 @@ Fixture& Fixture::crash(Duration elapsed, const checkpoint::RestoreOptions& opti
     crash_unready(elapsed, options);
     for (const checkpoint::SocketReport& report : restored_) {
         if (stack_->info(report.socket)) REQUIRE(stack_->claim(report.socket).has_value());
+    }
+    stack_->ready(true);
+    return settle();
+}
+
+Fixture& Fixture::adopt(Duration elapsed) {
+    INFO(diary());
+    diary_.push_back("* " + std::to_string((now_ - mark_).us()) + " us the process dies, the arena stays");
+    device_->from_stack.clear();
+    device_->to_stack.clear();
+    if (seams_) seams_->abandon();
+    cuts_.clear();
+    now_ = now_ + elapsed;
+    Arena moved(Stack::arena_bytes(config_));
+    std::memcpy(moved.span().data(), arena_.span().data(), arena_.span().size());
+    AttachOptions options{.now = now_, .elapsed = elapsed};
+    options.entropy[0] = static_cast<std::uint8_t>(++restores_);
+    auto back = Stack::attach(moved.span(), config_, options);
+    if (!back) FAIL("attach: " << keepnet::name(back.error()));
+    arena_ = std::move(moved);
+    stack_.emplace(std::move(*back));
+    REQUIRE(stack_->attach_device(*device_, {}) == interface_);
+    install_seams();
+    for (SocketHandle s = stack_->next_socket({}); s; s = stack_->next_socket(s)) {
+        REQUIRE(stack_->claim(s).has_value());
     }
     stack_->ready(true);
     return settle();

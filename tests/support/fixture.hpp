@@ -153,12 +153,16 @@ class Fixture {
     Fixture& cut();
     /// The oldest cut that is not durable yet, is now.
     Fixture& commit();
+    /// The newest is, and with it all before it.
+    Fixture& commit_last();
     Fixture& abandon();
     Fixture& snapshot() { return cut().commit(); }
     /// The machine dies; `elapsed` later the last committed snapshot comes back on the same wire.
     Fixture& crash(Duration elapsed = {}, const checkpoint::RestoreOptions& options = {});
     /// The same without ready(): claims come first.
     Fixture& crash_unready(Duration elapsed = {}, const checkpoint::RestoreOptions& options = {});
+    /// The process dies, its arena does not (DURABILITY 10); the new one maps it somewhere else.
+    Fixture& adopt(Duration elapsed);
     /// Snapshots whenever the stack wants one.
     Fixture& auto_commit(bool on);
     [[nodiscard]] const Bytes& durable_snapshot() const { return durable_; }
