@@ -104,8 +104,10 @@ void Fixture::teardown() {
     device_->transmit_room = SIZE_MAX;
     device_->link = LinkState::up;
     settle();
+    snapshot();  // deaths become durable
     for (int i = 0; i < 64 && world().connections.in_use() != 0; ++i) run_to(now_ + 60_s);
     run_to(now_ + 10_s);
+    snapshot();
     CHECK(world().connections.in_use() == 0);
     CHECK(world().listeners.in_use() == 0);
     CHECK(world().sockets.in_use() == 0);
