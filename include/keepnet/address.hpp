@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <expected>
@@ -29,6 +30,14 @@ struct Ipv6Address {
     std::array<std::uint8_t, 16> octets{};
 
     friend constexpr auto operator<=>(const Ipv6Address&, const Ipv6Address&) = default;
+    /// Two words, not sixteen octets: addresses are compared for every packet.
+    friend constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b) {
+        struct Words {
+            std::uint64_t high, low;
+            bool operator==(const Words&) const = default;
+        };
+        return std::bit_cast<Words>(a.octets) == std::bit_cast<Words>(b.octets);
+    }
 
     [[nodiscard]] static constexpr Ipv6Address from_words(const std::array<std::uint16_t, 8>& words) {
         Ipv6Address a;
@@ -44,9 +53,7 @@ struct Ipv6Address {
         return octets[0] == 0xfe && (octets[1] & 0xc0) == 0x80;
     }
     [[nodiscard]] constexpr bool is_loopback() const {
-        Ipv6Address one;
-        one.octets[15] = 1;
-        return *this == one;
+        return *this == from_words({0, 0, 0, 0, 0, 0, 0, 1});
     }
     /// Multicast scope field (RFC 4291 2.7); only meaningful for a multicast address.
     [[nodiscard]] constexpr unsigned multicast_scope() const { return octets[1] & 0x0fU; }
