@@ -133,7 +133,8 @@ TEST_CASE("DURABILITY 1: under policy snapshot nothing leaves before a commit, a
         }
         return false;
     };
-    REQUIRE(tick_until([&] { return p.b.stack.readiness(p.listener)->has(Readiness::readable); }, seconds(5)));
+    REQUIRE(
+        tick_until([&] { return p.b.stack.readiness(p.listener)->has(Readiness::readable); }, seconds(5)));
     p.server = p.b.stack.accept(p.listener).value();
     std::uint64_t sent_a = 0, sent_b = 0, got_a = 0, got_b = 0;
     constexpr std::uint64_t n = 300'000;

@@ -15,7 +15,8 @@ CreateOptions create_options(std::uint8_t number) {
     CreateOptions o;
     o.now = Instant{1'000'000'000};
     o.arena_is_zeroed = true;
-    for (std::size_t i = 0; i < o.entropy.size(); ++i) o.entropy[i] = static_cast<std::uint8_t>(number * 37 + i);
+    for (std::size_t i = 0; i < o.entropy.size(); ++i)
+        o.entropy[i] = static_cast<std::uint8_t>(number * 37 + i);
     return o;
 }
 
@@ -87,8 +88,9 @@ void Pair::collect(Host& from, bool from_a) {
 }
 
 bool Pair::deliver() {
-    std::stable_sort(flying_.begin(), flying_.end(),
-                     [](const Flying& x, const Flying& y) { return std::pair(x.at.ns, x.order) < std::pair(y.at.ns, y.order); });
+    std::stable_sort(flying_.begin(), flying_.end(), [](const Flying& x, const Flying& y) {
+        return std::pair(x.at.ns, x.order) < std::pair(y.at.ns, y.order);
+    });
     bool any = false;
     while (!flying_.empty() && flying_.front().at <= now) {
         (flying_.front().to_b ? b : a).device.to_stack.push_back(std::move(flying_.front().frame));

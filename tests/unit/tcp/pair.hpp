@@ -1,5 +1,5 @@
-// Two stacks on a wire that can lose, delay, duplicate and reorder, under virtual time: for what takes a whole
-// conversation to show. Scripted single segments belong to tests/wire.
+// Two stacks on a wire that can lose, delay, duplicate and reorder, under virtual time: for what takes a
+// whole conversation to show. Scripted single segments belong to tests/wire.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,9 @@ namespace keepnet::test {
 using namespace keepnet::literals;
 
 /// Byte `i` of the stream that every test sends.
-inline std::uint8_t stream_byte(std::uint64_t i) { return static_cast<std::uint8_t>(i * 131 + (i >> 8) * 17 + (i >> 16)); }
+inline std::uint8_t stream_byte(std::uint64_t i) {
+    return static_cast<std::uint8_t>(i * 131 + (i >> 8) * 17 + (i >> 16));
+}
 
 struct Host {
     Host(const StackConfig& config, std::uint8_t number);
@@ -35,9 +37,12 @@ struct Host {
 
     Core& core() { return stack.core(); }
     TcpConnectionState connection(SocketHandle socket) {
-        return core().world.connections.get(core().world.sockets.get(Handle<SocketState>{socket.raw}).connection);
+        return core().world.connections.get(
+            core().world.sockets.get(Handle<SocketState>{socket.raw}).connection);
     }
-    std::uint64_t drops(DropReason reason) const { return stack.statistics().drops[static_cast<std::size_t>(reason)]; }
+    std::uint64_t drops(DropReason reason) const {
+        return stack.statistics().drops[static_cast<std::size_t>(reason)];
+    }
 };
 
 class Pair {
