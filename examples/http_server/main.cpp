@@ -183,6 +183,7 @@ Result<> start_server(Server& server, keepnet::Stack& stack, const Incarnation& 
 Result<> run(const Options& options) {
     keepnet::StackConfig config;
     config.policy = keepnet::DurabilityPolicy::snapshot;
+    config.tcp.send_buffer = config.tcp.receive_buffer = 1024 * 1024;
 
     const auto signals = catch_termination();
     if (!signals) return failed(signals.error());
