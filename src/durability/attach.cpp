@@ -57,7 +57,7 @@ struct Range<NeighborPhase> {
 
 /// Each leaf by itself. A bool is looked at as a byte: whatever memory holds, reading it must be defined.
 struct LeafCheck {
-    const char*& what;
+    std::string_view& what;
 
     void operator()(const bool& b) const {
         std::uint8_t raw = 0;
@@ -147,9 +147,9 @@ class Checker {
     void check_leaves() {
         each_slab([&](const auto& slab) {
             slab.for_each([&](std::uint32_t i, const auto& object) {
-                const char* what = nullptr;
+                std::string_view what;
                 for_each_field(object, LeafCheck{what});
-                if (what != nullptr) fail(static_cast<StateKind>(slab.kind()), i, what);
+                if (!what.empty()) fail(static_cast<StateKind>(slab.kind()), i, what);
             });
         });
     }
