@@ -26,6 +26,12 @@ class DeadlineQueue {
         *size_ = 0;
     }
 
+    /// The same, whatever the memory holds. For attach.
+    void reset() {
+        for (std::uint32_t i = 0; i < timers_; ++i) want_[i].place = 0;
+        *size_ = 0;
+    }
+
     /// `never` stops the timer.
     void schedule(std::uint32_t timer, Deadline deadline) {
         KEEPNET_ASSERT(timer < timers_);

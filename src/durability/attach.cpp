@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "durability/fields.hpp"
+#include "durability/resume.hpp"
 #include "ip/ip.hpp"
 #include "nd/nd.hpp"
 #include "state/limits.hpp"
@@ -157,7 +158,11 @@ class Checker {
         const StackState& s = w_.stack();
         require(is_valid(s.random), StateKind::stack, 0, "the random generator's buffer");
         require(is_instant_sane(s.now), StateKind::stack, 0, "no time");
-        require(s.wire_clock_ceiling_ns > -2 * time_limit_ns, StateKind::stack, 0, "the wire clock's ceiling");
+        const auto is_wire_clock = [](std::int64_t ns) { return ns >= 0 && ns <= wire_clock_last_ns; };
+        if (!is_instant_sane(s.now)) return;
+        require(is_wire_clock(s.now.ns + s.wire_clock_offset.ns) && is_wire_clock(s.wire_clock_resumed_ns) &&
+                    s.wire_clock_ceiling_ns >= 0,
+                StateKind::stack, 0, "the wire clock");
     }
 
     // --- interfaces, addresses, routes, neighbours ---
@@ -355,6 +360,7 @@ bool rebuild_storage(World& w, SweepQueue& queue) {
     cuts = {.current = cuts.current, .outstanding = {}};
     queue.initialize();
     w.for_each_slab([](auto& slab) { slab.rebuild(); });
+    w.timers.reset();
     w.pool.reset();
     return recount_buffers(w);
 }

@@ -11,8 +11,7 @@
 
 namespace keepnet::durability {
 
-/// Lifetimes and caches go on ageing while we are away; what we owe to a peer, or it to us, does not. (What ages of a
-/// connection is tcp::resume's, which is told how long it was.)
+/// Lifetimes, caches and TIME-WAIT go on ageing while we are away; what we owe to a peer, or it to us, does not.
 struct Ages {};
 
 template <class S, class T>
@@ -174,7 +173,7 @@ void for_each_field(S& s, F&& f) {
 template <Is<TimestampState> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [enabled, offset, recent, recent_at] = s;
-    f(enabled), f(offset), f(recent), f(recent_at);
+    f(enabled), f(offset), f(recent), f(recent_at, Ages{});
 }
 template <Is<RttState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -206,7 +205,7 @@ void for_each_field(S& s, F&& f) {
 template <Is<TcpTimers> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork] = s;
-    f(retransmit), f(persist), f(delayed_ack), f(keep_alive), f(time_wait), f(user_timeout), f(cork);
+    f(retransmit), f(persist), f(delayed_ack), f(keep_alive), f(time_wait, Ages{}), f(user_timeout), f(cork);
 }
 template <Is<TcpConnectionState> S, class F>
 void for_each_field(S& s, F&& f) {

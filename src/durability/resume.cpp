@@ -8,6 +8,7 @@ namespace keepnet::durability {
 namespace {
 
 constexpr Instant latest{INT64_MAX / 4};
+constexpr Duration elapsed_max = seconds(std::int64_t{10} * 365 * 24 * 3600);
 
 struct Shift {
     Duration by;
@@ -50,7 +51,7 @@ bool anything_is_held(const World& w) {
 // it has committed a reservation of its own, or else a second crash would take the clock back.
 void renew_wire_clock(StackState& s, const ResumeOptions& options, Duration elapsed, bool hold) {
     const std::int64_t aged = wire_clock_ns(s, s.now) + elapsed.ns;
-    const std::int64_t start = std::max(aged, options.wire_clock_reserved_ns);
+    const std::int64_t start = std::min(std::max(aged, options.wire_clock_reserved_ns), wire_clock_last_ns);
     s.wire_clock_offset = Duration{start - options.now.ns};
     s.wire_clock_resumed_ns = start;
     const bool adopted = options.wire_clock_reserved_ns == INT64_MIN;
@@ -80,7 +81,7 @@ void shift_times(World& w, Duration by, Duration aged) {
 
 void renew(World& w, const ResumeOptions& options) {
     w.cuts().outstanding = {};  // before any edit: no edges for cuts that are over
-    const Duration elapsed = std::clamp(options.elapsed, Duration{0}, Duration{latest.ns});
+    const Duration elapsed = std::clamp(options.elapsed, Duration{0}, elapsed_max);
     w.header->generations = std::min(w.header->generations + generation_jump, handle_generation_max);
 
     StackState& s = w.edit_stack();

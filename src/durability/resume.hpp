@@ -1,7 +1,7 @@
 // What a restored or adopted state becomes before it runs again (DURABILITY 8): the new clock, fresh randomness, sockets
 // that wait for their owners. Connections are tcp::resume's part.
 //
-// In Stack, for restore and attach alike: renew(world), then everything derived is rebuilt, then tcp::resume(elapsed).
+// In Stack, for restore and attach alike: renew(world), then everything derived is rebuilt, then tcp::resume.
 #pragma once
 
 #include <array>
@@ -24,6 +24,9 @@ struct ResumeOptions {
 
 /// Handles created after the cut are lost with it, and their numbers must not come again.
 inline constexpr std::uint64_t generation_jump = std::uint64_t{1} << 20;
+
+/// The wire clock starts within weeks of 0 and cannot honestly get here.
+inline constexpr std::int64_t wire_clock_last_ns = INT64_MAX / 8;
 
 /// Every instant of the state, moved by `by`; deadlines that age are moved `aged` earlier besides. `never` and
 /// `long_ago` stay.
