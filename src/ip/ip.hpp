@@ -74,6 +74,10 @@ std::expected<void, Error> remove_route(IpContext& cx, const Ipv6Address& prefix
 /// An interface got a (new) device: RFC 7217 link-local address, ReachableTime.
 void on_interface_up(IpContext& cx, InterfaceIndex interface);
 
+/// A known interface got another MAC address: its addresses are optimistic until they are detected anew (RFC 4429), for
+/// nd::announce to start.
+void on_mac_changed(IpContext& cx, InterfaceIndex interface);
+
 /// Timers of routes, destinations.
 void on_route_timer(IpContext& cx, std::uint32_t route);
 void on_destination_timer(IpContext& cx, std::uint32_t destination);

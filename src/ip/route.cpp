@@ -188,6 +188,14 @@ void on_interface_up(IpContext& cx, InterfaceIndex interface) {
     if (!add_address(cx, interface, address, link_local_prefix_bits, true)) cx.w.drop(DropReason::no_slot);
 }
 
+void on_mac_changed(IpContext& cx, InterfaceIndex interface) {
+    for (std::uint32_t i = cx.w.addresses.next(0); i != none; i = cx.w.addresses.next(i + 1)) {
+        const AddressState& a = cx.w.addresses.get(i);
+        if (a.interface != interface || !is_usable(status_of(a))) continue;
+        cx.w.addresses.edit(i).status = static_cast<std::uint8_t>(AddressStatus::optimistic);
+    }
+}
+
 void on_route_timer(IpContext& cx, std::uint32_t route) {
     if (!cx.w.routes.is_live(route)) return;
     const Deadline end = cx.w.routes.get(route).valid_until;

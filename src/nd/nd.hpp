@@ -57,10 +57,8 @@ void forget_interface(link::LinkContext& cx, InterfaceIndex interface);
 
 /// Arms every timer and counts what is counted, from the state. Changes no state.
 void rebuild(link::LinkContext& cx);
-/// False when a field of a (decoded) neighbour, or of the chain of packets that it holds, cannot be. Reads only.
+/// False when a field of a (decoded) neighbour, or of the chain of packets that it holds, cannot be. Reads
+/// only; that no two chains meet is for the caller to find.
 bool is_neighbor_sane(const World& w, std::uint32_t neighbor);
-/// Is every waiting packet in exactly one chain? `seen` has a byte for each slot of the slab. After all neighbours are
-/// known to be sane.
-bool are_pending_owned(const World& w, MutableBytes seen);
 
 }  // namespace keepnet::nd

@@ -43,20 +43,6 @@ bool is_neighbor_sane(const World& w, std::uint32_t neighbor) {
     return is_chain_sane(w, n);
 }
 
-bool are_pending_owned(const World& w, MutableBytes seen) {
-    KEEPNET_ASSERT(seen.size() >= w.pending_packets.capacity());
-    std::fill_n(seen.begin(), w.pending_packets.capacity(), std::uint8_t{0});
-    std::uint32_t owned = 0;
-    for (std::uint32_t i = w.neighbors.next(0); i != none; i = w.neighbors.next(i + 1)) {
-        for (Link at = w.neighbors.get(i).pending_head; at; at = w.pending_packets.get(at.index()).next) {
-            if (seen[at.index()] != 0) return false;
-            seen[at.index()] = 1;
-            ++owned;
-        }
-    }
-    return owned == w.pending_packets.in_use();
-}
-
 void rebuild(link::LinkContext& cx) {
     for (auto& port : cx.ports.by_slot) port.unreachable = 0;
     cx.w.neighbors.for_each([&](std::uint32_t i, const NeighborState& n) {

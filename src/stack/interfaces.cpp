@@ -55,10 +55,13 @@ std::expected<InterfaceIndex, Error> Stack::attach_device(LinkDevice& device, co
         state.retransmit = w.config().nd.retransmit;
         state.link_local_wanted = config.link_local;
     }
-    if (!config.mac.is_unspecified()) state.mac = config.mac;
+    auto cx = core_->ip_context();
+    if (!config.mac.is_unspecified() && config.mac != state.mac) {
+        state.mac = config.mac;
+        ip::on_mac_changed(cx, index);
+    }
     state.mtu = usable_mtu(*core_, capabilities, config);
     plug(*core_, index, device);
-    auto cx = core_->ip_context();
     if (is_new) {
         ip::on_interface_up(cx, index);
     } else {

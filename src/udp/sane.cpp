@@ -27,14 +27,6 @@ bool is_queue_sane(const World& w, Link at, Link tail, std::uint32_t count) {
     return !at;
 }
 
-bool mark(const World& w, Link at, MutableBytes seen, std::uint32_t& owned) {
-    for (; at; at = w.datagrams.get(at.index()).next, ++owned) {
-        if (seen[at.index()] != 0) return false;
-        seen[at.index()] = 1;
-    }
-    return true;
-}
-
 }  // namespace
 
 bool is_sane(const World& w, std::uint32_t udp_socket) {
@@ -45,17 +37,6 @@ bool is_sane(const World& w, std::uint32_t udp_socket) {
     if (s->is_bound && s->local.port == 0) return false;
     return is_queue_sane(w, u.receive_head, u.receive_tail, u.receive_count) &&
            is_queue_sane(w, u.held_head, u.held_tail, u.held_count);
-}
-
-bool are_datagrams_owned(const World& w, MutableBytes seen) {
-    KEEPNET_ASSERT(seen.size() >= w.datagrams.capacity());
-    std::fill_n(seen.begin(), w.datagrams.capacity(), std::uint8_t{0});
-    std::uint32_t owned = 0;
-    for (std::uint32_t i = w.udp_sockets.next(0); i != none; i = w.udp_sockets.next(i + 1)) {
-        const UdpSocketState& u = w.udp_sockets.get(i);
-        if (!mark(w, u.receive_head, seen, owned) || !mark(w, u.held_head, seen, owned)) return false;
-    }
-    return owned == w.datagrams.in_use();
 }
 
 void rebuild(UdpContext& cx) {

@@ -41,11 +41,9 @@ void resume(UdpContext& cx);
 void run_output(UdpContext& cx);
 /// Would run_output() send something now?
 bool has_output(const UdpContext& cx);
-/// False when a field of a (decoded) socket or of its two queues cannot be. Reads only.
+/// False when a field of a (decoded) socket or of its two queues cannot be. Reads only; that no two
+/// queues meet is for the caller to find.
 bool is_sane(const World& w, std::uint32_t udp_socket);
-/// Is every datagram in exactly one queue? `seen` has a byte for each slot of the slab. After all sockets are known to
-/// be sane.
-bool are_datagrams_owned(const World& w, MutableBytes seen);
 /// Everything derived, from the state. Changes no state.
 void rebuild(UdpContext& cx);
 

@@ -116,7 +116,8 @@ void WorldFixture::receive_icmp(std::uint8_t type, std::uint8_t code, ByteView b
                icmp_message(src, dst, type, code, body));
 }
 
-void WorldFixture::receive_nd(std::uint8_t type, ByteView body, const Ipv6Address& src, const Ipv6Address& dst) {
+void WorldFixture::receive_nd(std::uint8_t type, ByteView body, const Ipv6Address& src,
+                              const Ipv6Address& dst) {
     receive_icmp(type, 0, body, src, dst, 255);
 }
 
@@ -172,12 +173,23 @@ void WorldFixture::advance(Duration d) {
         const World::Timer timer = w.take_expired(now);
         auto c = cx();
         switch (timer.kind) {
-            case StateKind::neighbor: nd::on_neighbor_timer(c, timer.index); break;
-            case StateKind::address: nd::on_address_timer(c, timer.index); break;
-            case StateKind::interface: nd::on_interface_timer(c, timer.index); break;
-            case StateKind::route: ip::on_route_timer(c, timer.index); break;
-            case StateKind::destination: ip::on_destination_timer(c, timer.index); break;
-            default: FAIL("no such timer");
+            case StateKind::neighbor:
+                nd::on_neighbor_timer(c, timer.index);
+                break;
+            case StateKind::address:
+                nd::on_address_timer(c, timer.index);
+                break;
+            case StateKind::interface:
+                nd::on_interface_timer(c, timer.index);
+                break;
+            case StateKind::route:
+                ip::on_route_timer(c, timer.index);
+                break;
+            case StateKind::destination:
+                ip::on_destination_timer(c, timer.index);
+                break;
+            default:
+                FAIL("no such timer");
         }
         while (const auto delivery = ip::take_unreachable(c)) {
             errors.push_back(delivery->error);

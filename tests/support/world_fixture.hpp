@@ -1,6 +1,6 @@
-// The layers below the stack on a scripted wire: a World, one interface, IP, neighbour discovery and UDP, without TCP
-// and without the poll loop. Frames go in with receive(), what was sent comes out of sent(), time moves with advance().
-// When it ends every queue is emptied, and the packet pool must be whole.
+// The layers below the stack on a scripted wire: a World, one interface, IP, neighbour discovery and UDP,
+// without TCP and without the poll loop. Frames go in with receive(), what was sent comes out of sent(), time
+// moves with advance(). When it ends every queue is emptied, and the packet pool must be whole.
 #pragma once
 
 #include <initializer_list>
@@ -22,8 +22,8 @@ namespace keepnet::test {
 
 struct WorldOptions {
     StackConfig config = small();
-    bool link_local = false;          ///< generate one
-    bool add_address = true;          ///< WorldFixture::own, valid at once when DAD is off, as it is in small()
+    bool link_local = false;  ///< generate one
+    bool add_address = true;  ///< WorldFixture::own, valid at once when DAD is off, as it is in small()
     LinkCapabilities capabilities{};  ///< mtu and mac are the fixture's
 
     /// Small tables, no duplicate address detection.
@@ -70,7 +70,8 @@ class WorldFixture {
     void receive_icmp(std::uint8_t type, std::uint8_t code, ByteView body, const Ipv6Address& src = peer,
                       const Ipv6Address& dst = own, std::uint8_t hop_limit = 64);
     /// Neighbour discovery: hop limit 255.
-    void receive_nd(std::uint8_t type, ByteView body, const Ipv6Address& src = peer, const Ipv6Address& dst = own);
+    void receive_nd(std::uint8_t type, ByteView body, const Ipv6Address& src = peer,
+                    const Ipv6Address& dst = own);
     void receive_udp(const UdpFields& udp, const Ipv6Address& src = peer, const Ipv6Address& dst = own);
     /// The peer tells its link address, so that what follows needs no resolution.
     void introduce(const Ipv6Address& who = peer, const MacAddress& mac = peer_mac);
@@ -102,7 +103,8 @@ class WorldFixture {
     Handle<SocketState> open_udp(const Endpoint& local, const Endpoint& remote = {});
     void close_udp(Handle<SocketState> socket);
     /// One request of a transport: eight bytes of header, then the payload.
-    ip::OutputResult output(const Ipv6Address& destination, std::size_t payload_bytes = 0, InterfaceIndex interface = 0);
+    ip::OutputResult output(const Ipv6Address& destination, std::size_t payload_bytes = 0,
+                            InterfaceIndex interface = 0);
     /// Everything derived is forgotten and made anew; nothing else may change.
     void rebuild();
 

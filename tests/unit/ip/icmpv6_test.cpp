@@ -12,7 +12,8 @@ namespace {
 using F = WorldFixture;
 
 /// A packet that we could have sent, for an error to quote.
-Bytes our_packet(std::uint8_t next_header = proto_tcp, const Ipv6Address& src = F::own, std::size_t bytes = 20) {
+Bytes our_packet(std::uint8_t next_header = proto_tcp, const Ipv6Address& src = F::own,
+                 std::size_t bytes = 20) {
     Bytes payload(bytes);
     for (std::size_t i = 0; i < bytes; ++i) payload[i] = static_cast<std::uint8_t>(i + 1);
     return ip_packet({.src = src, .dst = F::far, .next_header = next_header}, payload);
@@ -109,7 +110,8 @@ TEST_CASE("ICMPv6: icmpv6_error_malformed") {
     F f;
     const Bytes whole = our_packet();
     for (const std::size_t n : {0U, 39U, 40U, 47U}) {
-        f.receive_icmp(1, 0, icmp_error_body(0, Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n))));
+        f.receive_icmp(
+            1, 0, icmp_error_body(0, Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n))));
         f.expect_drops({DropReason::icmpv6_error_malformed});
     }
     // RFC 8201 4: a Packet Too Big below 1280 is discarded.

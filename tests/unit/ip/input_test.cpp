@@ -16,7 +16,9 @@ Bytes frame(const IpFields& ip, ByteView payload) {
     return ethernet(F::own_mac, F::peer_mac, 0x86dd, ip_packet(ip, payload));
 }
 
-IpFields from_peer(std::uint8_t next_header) { return {.src = F::peer, .dst = F::own, .next_header = next_header}; }
+IpFields from_peer(std::uint8_t next_header) {
+    return {.src = F::peer, .dst = F::own, .next_header = next_header};
+}
 
 /// Extension header: next, length in units of 8 behind the first, and six bytes or more.
 Bytes extension(std::uint8_t next, Bytes rest) {
@@ -26,7 +28,14 @@ Bytes extension(std::uint8_t next, Bytes rest) {
 }
 
 Bytes fragment(std::uint8_t next, std::uint16_t offset_and_more) {
-    return {next, 0, static_cast<std::uint8_t>(offset_and_more >> 8), static_cast<std::uint8_t>(offset_and_more), 1, 2, 3, 4};
+    return {next,
+            0,
+            static_cast<std::uint8_t>(offset_and_more >> 8),
+            static_cast<std::uint8_t>(offset_and_more),
+            1,
+            2,
+            3,
+            4};
 }
 
 Bytes a_datagram(std::uint16_t port = 9) {
@@ -48,7 +57,9 @@ void expect_parameter_problem(F& f, std::uint8_t code, std::uint32_t pointer) {
 TEST_CASE("IPv6 input: TCP goes up with what the transport needs to know") {
     F f;
     const Bytes segment = tcp_segment(F::peer, F::own, {.src_port = 1, .dst_port = 2, .flags = flag::syn});
-    f.receive_ip({.src = F::peer, .dst = F::own, .next_header = proto_tcp, .hop_limit = 33, .traffic_class = 3}, segment);
+    f.receive_ip(
+        {.src = F::peer, .dst = F::own, .next_header = proto_tcp, .hop_limit = 33, .traffic_class = 3},
+        segment);
     REQUIRE(f.segments.size() == 1);
     const auto& input = f.segments[0].input;
     CHECK(input.source == F::peer);
@@ -233,7 +244,8 @@ TEST_CASE("RFC 6980: neighbour discovery in a fragment, even an atomic one, is i
     F f;
     const auto group = solicited_node(F::own);
     const Bytes ns = icmp_message(F::peer, group, 135, 0, solicitation_body(F::own, F::peer_mac));
-    f.receive_ip({.src = F::peer, .dst = group, .next_header = 44, .hop_limit = 255}, fragment(proto_icmp, 0) + ns);
+    f.receive_ip({.src = F::peer, .dst = group, .next_header = 44, .hop_limit = 255},
+                 fragment(proto_icmp, 0) + ns);
     f.expect_drops({DropReason::ipv6_fragment});
     CHECK(f.sent().empty());
     CHECK(f.neighbor(F::peer) == nullptr);
@@ -270,7 +282,8 @@ TEST_CASE("RFC 8200 4.7: no next header is no error") {
 TEST_CASE("IPv6 input: hop-by-hop and destination options before UDP are skipped") {
     F f;
     const auto socket = f.open_udp({F::own, 9});
-    f.receive(frame(from_peer(0), extension(60, {5, 2, 0, 0, 1, 0}) + extension(17, {1, 4, 0, 0, 0, 0}) + a_datagram()));
+    f.receive(frame(from_peer(0),
+                    extension(60, {5, 2, 0, 0, 1, 0}) + extension(17, {1, 4, 0, 0, 0, 0}) + a_datagram()));
     auto cx = f.cx();
     const auto d = udp::peek(cx, socket);
     REQUIRE(d);

@@ -246,7 +246,8 @@ TEST_CASE("routes: the longest prefix, on-link or through a router") {
     CHECK_FALSE(ip::find_route(cx, F::far, 0));
     add_default_route(f);
     CHECK(hop(F::far) == F::peer);
-    REQUIRE(ip::add_route(cx, Ipv6Address::from_words({0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x55}), 48, F::nic, router_2, false));
+    REQUIRE(ip::add_route(cx, Ipv6Address::from_words({0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x55}), 48, F::nic,
+                          router_2, false));
     CHECK(hop(F::far) == router_2);
     CHECK(hop(unique_local) == F::peer);
     // The same prefix again replaces its next hop.
@@ -366,30 +367,32 @@ TEST_CASE("RFC 6724 5: source selection") {
     near_sibling.octets[15] = 0x44;
     const auto six_to_four = Ipv6Address::from_words({0x2002, 1, 2, 0, 0, 0, 0, 1});
     const auto multicast_wide = Ipv6Address::from_words({0xff0e, 0, 0, 0, 0, 0, 0, 1});
-    CHECK(source_for(f, F::own) == F::own);                 // rule 1
+    CHECK(source_for(f, F::own) == F::own);  // rule 1
     CHECK(source_for(f, sibling) == sibling);
-    CHECK(source_for(f, link_local_2) == link_local_1);     // rule 2
+    CHECK(source_for(f, link_local_2) == link_local_1);  // rule 2
     CHECK(source_for(f, ipv6_all_nodes) == link_local_1);
     CHECK(source_for(f, multicast_wide) == F::own);
     CHECK(source_for(f, F::far) == F::own);
     // Rule 6: the label of unique local addresses is theirs alone.
     CHECK(source_for(f, Ipv6Address::from_words({0xfd12, 0, 0, 0, 0, 0, 0, 9})) == unique_local);
     CHECK(source_for(f, six_to_four) == F::own);
-    CHECK(source_for(f, near_sibling) == sibling);          // rule 8
-    set_status(f, sibling, AddressStatus::deprecated);      // rule 3
+    CHECK(source_for(f, near_sibling) == sibling);      // rule 8
+    set_status(f, sibling, AddressStatus::deprecated);  // rule 3
     CHECK(source_for(f, near_sibling) == F::own);
-    CHECK(source_for(f, sibling) == sibling);               // rule 1 comes first
+    CHECK(source_for(f, sibling) == sibling);  // rule 1 comes first
     set_status(f, F::own, AddressStatus::duplicate);
-    CHECK(source_for(f, near_sibling) == unique_local);     // rule 3 comes before 6 and 8
+    CHECK(source_for(f, near_sibling) == unique_local);  // rule 3 comes before 6 and 8
     set_status(f, F::own, AddressStatus::tentative);
     CHECK(source_for(f, F::own) != F::own);
-    set_status(f, F::own, AddressStatus::optimistic);       // RFC 4429: behind a preferred one
+    set_status(f, F::own, AddressStatus::optimistic);  // RFC 4429: behind a preferred one
     CHECK(source_for(f, F::far) == unique_local);
 }
 
 TEST_CASE("RFC 6437: a flow's label is stable, not 0, and another flow's differs") {
     F f;
-    const auto label = [&](std::uint16_t port) { return ip::flow_label(f.cx(), F::own, F::peer, port, 80, proto_tcp); };
+    const auto label = [&](std::uint16_t port) {
+        return ip::flow_label(f.cx(), F::own, F::peer, port, 80, proto_tcp);
+    };
     CHECK(label(1000) == label(1000));
     CHECK(label(1000) != label(1001));
     for (std::uint16_t port = 0; port < 2000; ++port) {
@@ -441,7 +444,8 @@ TEST_CASE("loopback: its ring has a limit, like a device's") {
     WorldOptions options;
     options.config.capacity.packet_buffers = 600;
     F f{options};
-    for (std::uint32_t i = 0; i < ip::loopback_packets; ++i) CHECK(f.output(F::own) == ip::OutputResult::sent);
+    for (std::uint32_t i = 0; i < ip::loopback_packets; ++i)
+        CHECK(f.output(F::own) == ip::OutputResult::sent);
     CHECK(f.output(F::own) == ip::OutputResult::busy);
     CHECK(f.output(F::own, 1500) == ip::OutputResult::too_big);
     CHECK(ip::path_mtu(f.cx(), F::own, 0) == 1500);

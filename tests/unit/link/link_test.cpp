@@ -26,7 +26,9 @@ bool queue(F& f, const MacAddress& to, const Slice* slice = nullptr) {
     return true;
 }
 
-Bytes frame_to(const MacAddress& mac, std::uint16_t type = 0x86dd) { return ethernet(mac, F::peer_mac, type, Bytes(46)); }
+Bytes frame_to(const MacAddress& mac, std::uint16_t type = 0x86dd) {
+    return ethernet(mac, F::peer_mac, type, Bytes(46));
+}
 
 std::optional<link::Received> receive(F& f, const Bytes& bytes) {
     auto cx = f.cx();

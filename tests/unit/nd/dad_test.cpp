@@ -1,5 +1,5 @@
-// Our own addresses: duplicate detection (RFC 4862 5.4, 4429, 7527), generated ones (RFC 7217), and how a restored host
-// announces itself (DURABILITY 8).
+// Our own addresses: duplicate detection (RFC 4862 5.4, 4429, 7527), generated ones (RFC 7217), and how a
+// restored host announces itself (DURABILITY 8).
 #include <catch2/catch_test_macros.hpp>
 
 #include "support/world_fixture.hpp"
@@ -37,7 +37,8 @@ void expect_probe(const Packet& p, const Ipv6Address& address) {
     CHECK(p.hop_limit == 255);
     // target, and a nonce instead of a link address
     REQUIRE(p.icmp->body.size() == 4 + 16 + 8);
-    CHECK(Bytes(p.icmp->body.begin() + 4, p.icmp->body.begin() + 20) == Bytes(address.octets.begin(), address.octets.end()));
+    CHECK(Bytes(p.icmp->body.begin() + 4, p.icmp->body.begin() + 20) ==
+          Bytes(address.octets.begin(), address.octets.end()));
     CHECK(p.icmp->body[20] == 14);
     CHECK(p.icmp->body[21] == 1);
 }

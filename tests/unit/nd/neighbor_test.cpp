@@ -21,8 +21,8 @@ Ipv6Address neighbour(std::uint8_t n) {
     return a;
 }
 
-void answer(F& f, bool solicited, bool override_cache, std::optional<MacAddress> mac = F::peer_mac, bool router = false,
-            const Ipv6Address& who = F::peer) {
+void answer(F& f, bool solicited, bool override_cache, std::optional<MacAddress> mac = F::peer_mac,
+            bool router = false, const Ipv6Address& who = F::peer) {
     f.receive_nd(advertisement, advertisement_body(who, router, solicited, override_cache, mac), who,
                  solicited ? F::own : ipv6_all_nodes);
 }
@@ -304,9 +304,11 @@ TEST_CASE("RFC 4861 7.2.3: a solicitation completes an entry that waits") {
 
 TEST_CASE("neighbour discovery: nd_bad_hop_limit") {
     F f;
-    f.receive_icmp(solicitation, 0, solicitation_body(F::own, F::peer_mac), F::peer, solicited_node(F::own), 254);
+    f.receive_icmp(solicitation, 0, solicitation_body(F::own, F::peer_mac), F::peer, solicited_node(F::own),
+                   254);
     f.expect_drops({DropReason::nd_bad_hop_limit});
-    f.receive_icmp(advertisement, 0, advertisement_body(F::peer, false, true, true, F::peer_mac), F::peer, F::own, 64);
+    f.receive_icmp(advertisement, 0, advertisement_body(F::peer, false, true, true, F::peer_mac), F::peer,
+                   F::own, 64);
     f.expect_drops({DropReason::nd_bad_hop_limit});
     CHECK(f.sent().empty());
 }
@@ -316,23 +318,31 @@ TEST_CASE("neighbour discovery: nd_malformed") {
     f.output(F::peer);
     f.sent();
     const Bytes good = solicitation_body(F::own, F::peer_mac);
-    const auto expect_malformed = [&](std::uint8_t type, const Bytes& body, const Ipv6Address& src, const Ipv6Address& dst,
-                                      std::uint8_t code = 0) {
+    const auto expect_malformed = [&](std::uint8_t type, const Bytes& body, const Ipv6Address& src,
+                                      const Ipv6Address& dst, std::uint8_t code = 0) {
         f.receive_icmp(type, code, body, src, dst, 255);
         f.expect_drops({DropReason::nd_malformed});
     };
-    expect_malformed(solicitation, good, F::peer, F::own, 1);                                   // code
-    expect_malformed(solicitation, Bytes(good.begin(), good.begin() + 19), F::peer, F::own);    // too short
-    expect_malformed(solicitation, good + Bytes{1, 0, 0, 0, 0, 0, 0, 0}, F::peer, F::own);      // option of length 0
-    expect_malformed(solicitation, good + Bytes{1, 2, 0, 0, 0, 0, 0, 0}, F::peer, F::own);      // option past the end
-    expect_malformed(solicitation, solicitation_body(ipv6_all_nodes), F::peer, F::own);         // multicast target
-    expect_malformed(solicitation, good, ipv6_unspecified, solicited_node(F::own));             // :: with a link address
-    expect_malformed(solicitation, solicitation_body(F::own), ipv6_unspecified, F::own);        // :: not to the group
-    expect_malformed(solicitation, solicitation_body(F::own, mac_broadcast), F::peer, F::own);  // no unicast address
-    expect_malformed(advertisement, advertisement_body(ipv6_all_nodes, false, false, true, F::peer_mac), F::peer, F::own);
-    expect_malformed(advertisement, advertisement_body(F::peer, false, true, true, F::peer_mac), F::peer, ipv6_all_nodes);
-    expect_malformed(advertisement, advertisement_body(F::peer, false, true, true, mac_broadcast), F::peer, F::own);
-    expect_malformed(advertisement, advertisement_body(F::peer, false, true, true), F::peer, F::own);  // for INCOMPLETE
+    expect_malformed(solicitation, good, F::peer, F::own, 1);                                 // code
+    expect_malformed(solicitation, Bytes(good.begin(), good.begin() + 19), F::peer, F::own);  // too short
+    expect_malformed(solicitation, good + Bytes{1, 0, 0, 0, 0, 0, 0, 0}, F::peer,
+                     F::own);  // option of length 0
+    expect_malformed(solicitation, good + Bytes{1, 2, 0, 0, 0, 0, 0, 0}, F::peer,
+                     F::own);  // option past the end
+    expect_malformed(solicitation, solicitation_body(ipv6_all_nodes), F::peer, F::own);  // multicast target
+    expect_malformed(solicitation, good, ipv6_unspecified, solicited_node(F::own));  // :: with a link address
+    expect_malformed(solicitation, solicitation_body(F::own), ipv6_unspecified,
+                     F::own);  // :: not to the group
+    expect_malformed(solicitation, solicitation_body(F::own, mac_broadcast), F::peer,
+                     F::own);  // no unicast address
+    expect_malformed(advertisement, advertisement_body(ipv6_all_nodes, false, false, true, F::peer_mac),
+                     F::peer, F::own);
+    expect_malformed(advertisement, advertisement_body(F::peer, false, true, true, F::peer_mac), F::peer,
+                     ipv6_all_nodes);
+    expect_malformed(advertisement, advertisement_body(F::peer, false, true, true, mac_broadcast), F::peer,
+                     F::own);
+    expect_malformed(advertisement, advertisement_body(F::peer, false, true, true), F::peer,
+                     F::own);  // for INCOMPLETE
     expect_malformed(134, Bytes(4), F::peer, ipv6_all_nodes);
     expect_malformed(137, Bytes(4), F::peer, F::own);
     CHECK(phase(f) == Phase::incomplete);
@@ -353,7 +363,8 @@ TEST_CASE("neighbour discovery: messages of routers are valid, counted, and do n
     f.receive_nd(134, Bytes(12), router, ipv6_all_nodes);
     f.expect_drops({DropReason::icmpv6_type_unknown});
     Bytes redirect(4);
-    redirect = redirect + Bytes(router.octets.begin(), router.octets.end()) + Bytes(F::far.octets.begin(), F::far.octets.end());
+    redirect = redirect + Bytes(router.octets.begin(), router.octets.end()) +
+               Bytes(F::far.octets.begin(), F::far.octets.end());
     f.receive_nd(137, redirect, router, F::own);
     f.expect_drops({DropReason::icmpv6_type_unknown});
     CHECK(f.w.neighbors.in_use() == 0);

@@ -59,8 +59,9 @@ void commit(F& f, CutNumber n) {
 TEST_CASE("UDP: a datagram waits with everything that came with it") {
     F f;
     const auto socket = f.open_udp({F::own, 9});
-    f.receive_ip({.src = F::peer, .dst = F::own, .next_header = proto_udp, .hop_limit = 3, .traffic_class = 0x20},
-                 udp_datagram(F::peer, F::own, {.src_port = 7, .dst_port = 9, .payload = Bytes{1, 2, 3}}));
+    f.receive_ip(
+        {.src = F::peer, .dst = F::own, .next_header = proto_udp, .hop_limit = 3, .traffic_class = 0x20},
+        udp_datagram(F::peer, F::own, {.src_port = 7, .dst_port = 9, .payload = Bytes{1, 2, 3}}));
     auto cx = f.cx();
     const auto d = udp::peek(cx, socket);
     REQUIRE(d);
@@ -102,7 +103,8 @@ TEST_CASE("UDP: large payloads keep the device's buffer, small ones share one") 
     f.receive_udp({.src_port = 7, .dst_port = 9, .payload = Bytes(1000, 1)});
     f.receive_udp({.src_port = 7, .dst_port = 9, .payload = Bytes(1000, 2)});
     CHECK(f.w.pool.in_use() == 2);
-    for (std::uint8_t i = 0; i < 10; ++i) f.receive_udp({.src_port = 7, .dst_port = 9, .payload = Bytes(200, i)});
+    for (std::uint8_t i = 0; i < 10; ++i)
+        f.receive_udp({.src_port = 7, .dst_port = 9, .payload = Bytes(200, i)});
     CHECK(f.w.pool.in_use() == 3);  // 2000 bytes of ten
     CHECK(take(f, socket) == Bytes(1000, 1));
     CHECK(take(f, socket) == Bytes(1000, 2));
@@ -301,7 +303,8 @@ TEST_CASE("UDP: connected sockets, and what send refuses") {
     CHECK(send(f, socket, {}, Bytes{1}).error() == Error::not_connected);
     CHECK(send(f, socket, {F::far, 7}, Bytes{1}).error() == Error::no_route);
     CHECK(send(f, socket, {F::peer, 7}, Bytes(1453)).error() == Error::message_too_long);
-    CHECK(send(f, socket, {F::peer, 7}, Bytes{1}, {.source = F::far}).error() == Error::address_not_available);
+    CHECK(send(f, socket, {F::peer, 7}, Bytes{1}, {.source = F::far}).error() ==
+          Error::address_not_available);
     f.w.sockets.edit(socket).is_bound = false;
     CHECK(send(f, socket, {F::peer, 7}, Bytes{1}).error() == Error::invalid_state);
     f.w.sockets.edit(socket).is_bound = true;
@@ -327,11 +330,11 @@ TEST_CASE("UDP: port unreachable is a connected socket's error, once it is about
         return ip_packet({.src = F::own, .dst = whom, .next_header = proto_udp},
                          udp_datagram(F::own, whom, {.src_port = from, .dst_port = to}));
     };
-    f.receive_icmp(1, 4, icmp_error_body(0, quote(9, 8)));               // another port of the peer
+    f.receive_icmp(1, 4, icmp_error_body(0, quote(9, 8)));  // another port of the peer
     f.expect_drops({DropReason::icmpv6_error_unmatched});
-    f.receive_icmp(1, 4, icmp_error_body(0, quote(9, 7, neighbour(5)))); // another host
+    f.receive_icmp(1, 4, icmp_error_body(0, quote(9, 7, neighbour(5))));  // another host
     f.expect_drops({DropReason::icmpv6_error_unmatched});
-    f.receive_icmp(1, 4, icmp_error_body(0, quote(10, 7)));              // not connected: nobody to tell
+    f.receive_icmp(1, 4, icmp_error_body(0, quote(10, 7)));  // not connected: nobody to tell
     f.expect_drops({});
     CHECK(f.w.sockets.get(free).error == Error::invalid);
     CHECK(f.w.sockets.get(connected).error == Error::invalid);
@@ -356,7 +359,8 @@ TEST_CASE("UDP: a neighbour that does not answer is a connected socket's error")
     f.expect_drops({DropReason::neighbor_unreachable});
 }
 
-TEST_CASE("RFC 8201: Packet Too Big about a bound port lowers the path's MTU, about an unknown one it does not") {
+TEST_CASE(
+    "RFC 8201: Packet Too Big about a bound port lowers the path's MTU, about an unknown one it does not") {
     F f;
     f.introduce();
     const auto socket = f.open_udp({F::own, 9});
