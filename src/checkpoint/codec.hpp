@@ -205,8 +205,8 @@ template <class Io, Is<StackState> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, ready, suspend,
-           suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, icmp_errors,
-           challenge_acks, half_open] = s;
+           suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
+           icmp_errors, challenge_acks, half_open] = s;
     transfer(io, random, m.getRandom());
     transfer(io, isn_key, m.getIsnKey());
     transfer(io, port_key, m.getPortKey());
@@ -230,6 +230,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(output_cursor, OutputCursor);
     KEEPNET_FIELD(ready_cursor, ReadyCursor);
     KEEPNET_FIELD(resume_cursor, ResumeCursor);
+    KEEPNET_FIELD(silent_until, SilentUntil);
     transfer(io, icmp_errors, m.getIcmpErrors());
     transfer(io, challenge_acks, m.getChallengeAcks());
     transfer(io, half_open, m.getHalfOpen());

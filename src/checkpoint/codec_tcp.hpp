@@ -23,12 +23,13 @@ void transfer(Io& io, S& s, M m) {
 }
 template <class Io, Is<SendSequence> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [iss, una, nxt, max, up, wl1, wl2, wnd, wnd_max, wscale, fin_queued, fin_acked] = s;
+    auto& [iss, una, nxt, max, up, sml, wl1, wl2, wnd, wnd_max, wscale, fin_queued, fin_acked] = s;
     KEEPNET_FIELD(iss, Iss);
     KEEPNET_FIELD(una, Una);
     KEEPNET_FIELD(nxt, Nxt);
     KEEPNET_FIELD(max, Max);
     KEEPNET_FIELD(up, Up);
+    KEEPNET_FIELD(sml, Sml);
     KEEPNET_FIELD(wl1, Wl1);
     KEEPNET_FIELD(wl2, Wl2);
     KEEPNET_FIELD(wnd, Wnd);

@@ -125,6 +125,7 @@ struct Stack {
   icmpErrors :group { tokens @36 :UInt32; refilled @37 :Int64; }
   challengeAcks :group { tokens @38 :UInt32; refilled @39 :Int64; }
   halfOpen :group { tokens @40 :UInt32; refilled @41 :Int64; }
+  silentUntil @42 :UInt32;          # cut number
 }
 
 struct Statistics {
@@ -328,6 +329,7 @@ struct TcpConnection {
     wscale @36 :UInt8;
     finQueued @37 :Bool;
     finAcked @38 :Bool;
+    sml @118 :UInt32;
   }
   rcv :group {
     irs @39 :UInt32;

@@ -41,13 +41,13 @@ template <Is<StackState> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, ready, suspend,
-           suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, icmp_errors,
-           challenge_acks, half_open] = s;
+           suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
+           icmp_errors, challenge_acks, half_open] = s;
     for_each_field(random, f);
     f(isn_key), f(port_key), f(flow_key), f(interface_key), f(timestamp_key), f(cookie_keys[0]), f(cookie_keys[1]);
     f(cookie_rotated), f(cookie_epoch), f(wire_clock_offset), f(wire_clock_ceiling_ns), f(wire_clock_resumed_ns);
     f(now), f(restarts), f(ready), f(suspend), f(suspend_until), f(default_policy), f(port_cursor);
-    f(output_cursor), f(ready_cursor), f(resume_cursor);
+    f(output_cursor), f(ready_cursor), f(resume_cursor), f(silent_until);
     for_each_field(icmp_errors, f), for_each_field(challenge_acks, f), for_each_field(half_open, f);
 }
 template <Is<Statistics> S, class F>
@@ -162,8 +162,8 @@ void for_each_field(S& s, F&& f) {
 }
 template <Is<SendSequence> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [iss, una, nxt, max, up, wl1, wl2, wnd, wnd_max, wscale, fin_queued, fin_acked] = s;
-    f(iss), f(una), f(nxt), f(max), f(up), f(wl1), f(wl2), f(wnd), f(wnd_max), f(wscale), f(fin_queued), f(fin_acked);
+    auto& [iss, una, nxt, max, up, sml, wl1, wl2, wnd, wnd_max, wscale, fin_queued, fin_acked] = s;
+    f(iss), f(una), f(nxt), f(max), f(up), f(sml), f(wl1), f(wl2), f(wnd), f(wnd_max), f(wscale), f(fin_queued), f(fin_acked);
 }
 template <Is<ReceiveSequence> S, class F>
 void for_each_field(S& s, F&& f) {

@@ -51,6 +51,9 @@ struct StackState {
     std::uint32_t output_cursor = 0;     ///< fairness: the connection whose turn comes next
     std::uint32_t ready_cursor = 0;      ///< fairness: the socket that next_ready() looks at first
     std::uint32_t resume_cursor = 0;     ///< restored connections below it have spoken
+    /// An ended connection found no place as a tombstone: what matches nothing is not answered before this cut, or a
+    /// later one, is committed. 0: none did.
+    std::uint32_t silent_until = 0;
 
     RateLimitState icmp_errors{};
     RateLimitState challenge_acks{};

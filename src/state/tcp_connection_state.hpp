@@ -26,6 +26,7 @@ struct SendSequence {
     Seq nxt{};                     ///< next to send
     Seq max{};                     ///< highest ever sent + 1; ACKs are accepted up to here
     Seq up{};                      ///< urgent pointer (accepted, not generated)
+    Seq sml{};                     ///< end of the last partial segment (Nagle, Minshall's form)
     Seq wl1{}, wl2{};              ///< RFC 9293 3.10.7.4: segment of the last window update
     std::uint32_t wnd = 0;         ///< bytes, as advertised, scaled
     std::uint32_t wnd_max = 0;     ///< largest ever (sender's silly-window avoidance)

@@ -35,7 +35,7 @@ void bury(TcpContext& cx, TcpConnectionState& c) {
     Tables& t = cx.tables;
     const CutNumber next_cut = cx.w.cuts().current;
     if (t.tombstones >= cx.w.config().capacity.tcp_tombstones && !c.rst_owed) {
-        t.silent_until = next_cut;
+        cx.w.edit_stack().silent_until = next_cut;
         return;
     }
     c.tombstone = true;
@@ -68,7 +68,7 @@ void update_timers(TcpContext& cx, TcpConnectionState& c) {
         c.probes_sent = 0;
     }
     if (is_synchronized(c)) {
-        const bool waits = t.retransmit != never || t.persist != never;
+        const bool waits = after(c.snd.max, c.snd.una) || t.persist != never;
         if (!waits) t.user_timeout = never;
         if (waits && t.user_timeout == never) t.user_timeout = cx.now + give_up_after(cx, c);
     }

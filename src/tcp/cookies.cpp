@@ -157,9 +157,9 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
     const auto mss_index = find_cookie(cx, s);
     if (!mss_index) {
+        if (!w.stack().ready || w.stack().silent_until != 0) return refuse(cx, s);
         w.drop(DropReason::tcp_bad_cookie);
-        if (w.stack().ready && cx.tables.silent_until == 0) answer_with_reset(cx, s);
-        return;
+        return answer_with_reset(cx, s);
     }
     const TcpListenerState& l = w.listeners.get(listener);
     if (l.accept_count >= l.backlog) return w.drop(DropReason::tcp_listen_overflow);

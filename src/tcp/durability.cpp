@@ -145,7 +145,8 @@ Instant commit_wanted(const TcpContext& cx) {
         find_held_since(again);
     }
     // Ends that wait for a commit keep their slots: ask before these run out.
-    const bool pressed = t.silent_until != 0 || t.tombstones > cx.w.config().capacity.tcp_tombstones / 2;
+    const bool pressed =
+        cx.w.stack().silent_until != 0 || t.tombstones > cx.w.config().capacity.tcp_tombstones / 2;
     return pressed ? earlier(t.held_since, cx.now) : t.held_since;
 }
 
@@ -154,7 +155,8 @@ void on_committed(TcpContext& cx, CutNumber n) {
     for (std::uint32_t i = t.held.find(0); i != BitTree::none; i = t.held.find(i + 1))
         commit_connection(cx, i, n);
     lift_listeners(cx, n);
-    if (t.silent_until <= n) t.silent_until = 0;
+    const CutNumber silent_until = cx.w.stack().silent_until;
+    if (silent_until != 0 && silent_until <= n) cx.w.edit_stack().silent_until = 0;
     find_held_since(cx);
 }
 

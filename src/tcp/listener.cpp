@@ -75,7 +75,7 @@ std::uint32_t create_child(TcpContext& cx, std::uint32_t listener, const Segment
     c.listener = w.listeners.handle_of(listener);
     c.rcv.buffer = parent.options.receive_buffer;
     c.rcv.wscale = window_scale_for(c.rcv.buffer);
-    c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = iss;
+    c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;
     learn_irs(c, irs);
     c.ts.offset = timestamp_offset(w, c.local, c.remote);
     begin_marks(c);
@@ -86,13 +86,13 @@ std::uint32_t create_child(TcpContext& cx, std::uint32_t listener, const Segment
 void on_listen_syn(TcpContext& cx, std::uint32_t listener, Segment& s, std::optional<Seq> old_max) {
     World& w = cx.w;
     const TcpListenerState& l = w.listeners.get(listener);
-    if (l.accept_count >= l.backlog || w.stack().suspend != SuspendPhase::running) {
-        return w.drop(DropReason::tcp_listen_overflow);
-    }
+    const bool is_full = l.accept_count >= l.backlog || w.stack().suspend != SuspendPhase::running;
     if (!may_keep_record(cx, l)) {
-        if (!send_cookie(cx, listener, s)) w.drop(DropReason::tcp_half_open_overflow);
+        // A cookie is a promise to accept whoever brings it back.
+        if (is_full || !send_cookie(cx, listener, s)) w.drop(DropReason::tcp_half_open_overflow);
         return;
     }
+    if (is_full) return w.drop(DropReason::tcp_listen_overflow);
     Seq iss = initial_sequence(cx, s.local, s.remote);
     if (old_max && before(iss, *old_max + reopen_distance)) iss = *old_max + reopen_distance;
     const std::uint32_t i = create_child(cx, listener, s, iss, s.repr.seq);

@@ -47,7 +47,7 @@ void refuse(TcpContext& cx, const Segment& s) {
     World& w = cx.w;
     if (s.repr.flags.rst) return w.drop(DropReason::tcp_reset_unmatched);
     if (!w.stack().ready) return w.drop(DropReason::tcp_not_ready);
-    if (cx.tables.silent_until != 0) return w.drop(DropReason::tcp_tombstone);
+    if (w.stack().silent_until != 0) return w.drop(DropReason::tcp_tombstone);
     w.drop(DropReason::tcp_no_connection);
     answer_with_reset(cx, s);
 }
@@ -62,7 +62,6 @@ void abort_connection(TcpContext& cx, TcpConnectionState& c, Error why) {
 }
 
 void send_challenge(TcpContext& cx, TcpConnectionState& c) {
-    if (!may_answer_again(cx, c)) return;
     const TcpConfig& config = cx.w.config().tcp;
     if (!take_token(cx.w.edit_stack().challenge_acks, config.challenge_acks_per_second,
                     config.challenge_acks_per_second, cx.now)) {

@@ -18,7 +18,8 @@ void marks_from_ends(TcpConnectionState& c) {
     c.marks.buffer = c.rcv.buffer;
 }
 
-/// Our outage counts neither against the peer nor against us; TIME-WAIT alone goes on ageing (durability::renew did it).
+/// Our outage counts neither against the peer nor against us; TIME-WAIT alone goes on ageing
+/// (durability::renew did it).
 void restart_counts(TcpContext& cx, TcpConnectionState& c) {
     const TcpConfig& config = cx.w.config().tcp;
     const Deadline time_wait = c.timers.time_wait;
@@ -37,6 +38,7 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
     const TcpConfig& config = cx.w.config().tcp;
     c.snd.max = snd_end(c);
     c.snd.nxt = c.snd.una;
+    c.snd.sml = c.snd.una;
     if (is_syn_unacked(c)) {
         // Queued data has never been sent while the SYN was not acknowledged.
         c.snd.max = c.snd.iss + 1;
@@ -103,6 +105,7 @@ void rebuild(TcpContext& cx) {
 void resume(TcpContext& cx) {
     World& w = cx.w;
     w.edit_stack().resume_cursor = 0;
+    w.edit_stack().silent_until = 0;  // every death in the snapshot is durable
     for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
         resume_connection(cx, w.connections.edit(i));
     }

@@ -225,8 +225,10 @@ bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     switch (classify_ack(c.snd, s.repr.ack)) {
         case AckKind::unsent:
         case AckKind::ancient:
+            // Two stacks that disagree would answer each other for ever: the limit of unacceptable segments
+            // holds.
             cx.w.drop(DropReason::tcp_bad_ack);
-            send_challenge(cx, c);
+            answer_unacceptable(cx, c, s);
             return false;
         case AckKind::old:
             return true;

@@ -61,8 +61,6 @@ struct Tables {
     std::uint32_t* port_uses = nullptr;  ///< by port: bound sockets, listeners and connections
     std::uint64_t granted_total = 0;
     std::uint32_t tombstones = 0;
-    CutNumber silent_until =
-        0;  ///< a death found no place: what matches nothing is not answered before this commit
     Instant held_since = never;  ///< the smallest DurableMarks::held_since; may be too early while held_stale
     bool held_stale = false;
 

@@ -86,6 +86,7 @@ void on_timer(TcpContext& cx, std::uint32_t i) {
         if (!is_dead(c) && take(t.cork, cx.now)) {
             c.push_seq = c.snd.una + c.send_queue.bytes;
             c.push_seq_valid = 1;
+            c.probe_owed = true;  // whatever else would hold it back
         }
     }
     settle(cx, c);

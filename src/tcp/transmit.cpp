@@ -70,7 +70,10 @@ Plan plan_data(const TcpConnectionState& c, bool force) {
         return p;
     }
     p.bytes = std::min(len, c.push_seq - c.snd.nxt);
-    if (!c.options.no_delay && after(c.snd.max, c.snd.una)) p.hold = Hold::nagle;
+    // Minshall's form, as Linux: a partial segment waits for the ACK of the partial one before it, not of
+    // full ones.
+    if (!c.options.no_delay && after(c.snd.sml, c.snd.una) && before_eq(c.snd.sml, c.snd.nxt))
+        p.hold = Hold::nagle;
     return p;
 }
 
@@ -221,7 +224,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
             c.congestion.cwnd = congestion::window_after_idle(
                 c.congestion, c.mss, config.initial_window_segments, cx.now, current_rto(c.rtt, config));
         }
-        if (!c.rtt.timing && p.kind == Plan::Kind::data) {
+        if (!c.rtt.timing) {
             c.rtt.timing = true;
             c.rtt.timed = end;
             c.rtt.timed_at = cx.now;
@@ -233,6 +236,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         cx.tables.extra[cx.w.connections.index_of(c)].cursor = cursor;
     }
     c.snd.max = max_seq(c.snd.max, end);
+    if (p.bytes != 0 && p.bytes < c.mss) c.snd.sml = end;
     c.congestion.last_sent = cx.now;
     if (c.timers.retransmit == never) c.timers.retransmit = cx.now + current_rto(c.rtt, config);
     if (is_syn_unacked(c) && c.timers.user_timeout == never) {

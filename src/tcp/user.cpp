@@ -77,7 +77,7 @@ std::expected<void, Error> connect(TcpContext& cx, Handle<SocketState> socket, c
     c.rcv.buffer = s.options.receive_buffer;
     c.rcv.wscale = window_scale_for(c.rcv.buffer);
     const Seq iss = initial_sequence(cx, c.local, remote);
-    c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = iss;
+    c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;
     c.ts.enabled = true;  // offered
     c.ts.offset = timestamp_offset(w, c.local, c.remote);
     c.mss_peer = w.config().tcp.mss_default;
