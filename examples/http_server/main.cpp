@@ -207,7 +207,7 @@ Result<> run(const Options& options) {
         return started;
 
     const std::string port = options.port == 80 ? "" : ":" + std::to_string(options.port);
-    std::printf("serving http://[%s]%s/ on %s, %llu restarts survived\n", options.address.c_str(),
+    std::printf("serving http://[%s]%s/ on %s, restarts survived: %llu\n", options.address.c_str(),
                 port.c_str(), options.tap.c_str(), static_cast<unsigned long long>(stack.restarts()));
     std::fflush(stdout);
     return run_event_loop(
