@@ -1,4 +1,6 @@
 // What IPv6 input takes, what it drops and under which name, and what it answers (RFC 8200, 4443 3).
+#include <algorithm>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include "support/world_fixture.hpp"
@@ -22,8 +24,10 @@ IpFields from_peer(std::uint8_t next_header) {
 
 /// Extension header: next, length in units of 8 behind the first, and six bytes or more.
 Bytes extension(std::uint8_t next, Bytes rest) {
-    Bytes out{next, static_cast<std::uint8_t>((rest.size() + 2) / 8 - 1)};
-    out.insert(out.end(), rest.begin(), rest.end());
+    Bytes out(2 + rest.size());
+    out[0] = next;
+    out[1] = static_cast<std::uint8_t>(out.size() / 8 - 1);
+    std::ranges::copy(rest, out.begin() + 2);
     return out;
 }
 
