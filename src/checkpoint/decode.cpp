@@ -180,6 +180,31 @@ Done Decoder::check_capacity(const CapacityConfig& n) const {
     return {};
 }
 
+CapacityConfig Decoder::needed() const {
+    const auto slots = [&](StateKind kind) {
+        return std::max(1U, counts_[static_cast<std::size_t>(kind) - 1].slots);
+    };
+    CapacityConfig n;
+    n.interfaces = slots(StateKind::interface);
+    n.addresses = slots(StateKind::address);
+    n.routes = slots(StateKind::route);
+    n.neighbors = slots(StateKind::neighbor);
+    n.pending_packets = slots(StateKind::pending_packet);
+    n.destinations = slots(StateKind::destination);
+    n.sockets = slots(StateKind::socket);
+    n.tcp_connections = slots(StateKind::tcp_connection);
+    n.tcp_tombstones = 0;
+    n.tcp_listeners = slots(StateKind::tcp_listener);
+    n.udp_sockets = slots(StateKind::udp_socket);
+    n.udp_datagrams = slots(StateKind::datagram);
+    n.slice_nodes = slots(StateKind::slice_node);
+    n.packet_buffers = std::max(1U, packet_buffers_);
+    n.transmit_ring = 1;
+    n.shadow_objects = 1;
+    n.sweep_queue_bytes = 64U * 1024;
+    return n;
+}
+
 // --- the objects ---
 
 struct Decoder::Filler {

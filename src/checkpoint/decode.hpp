@@ -31,6 +31,8 @@ class Decoder {
     [[nodiscard]] const HeaderFacts& header() const { return header_; }
     /// Does everything have a slot?
     [[nodiscard]] std::expected<void, Failure> check_capacity(const CapacityConfig& capacity) const;
+    /// The smallest capacities that hold it; for a look at it.
+    [[nodiscard]] CapacityConfig needed() const;
     /// Into an initialised, empty world. After a failure it holds nothing of use.
     std::expected<void, Failure> fill(World& w, durability::SweepQueue& queue, std::vector<Blob>& blobs) const;
 

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "durability/cut.hpp"
-#include "sample.hpp"
+#include "support/sample.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;

@@ -4,7 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "checkpoint/codec_tcp.hpp"
-#include "fields.hpp"
+#include "support/fields.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "checkpoint/format.hpp"
-#include "sample.hpp"
+#include "support/sample.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "durability/resume.hpp"
-#include "sample.hpp"
+#include "support/sample.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;

@@ -1,7 +1,7 @@
 // A whole state through a snapshot and back.
 #include <catch2/catch_test_macros.hpp>
 
-#include "sample.hpp"
+#include "support/sample.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;

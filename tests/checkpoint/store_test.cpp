@@ -12,7 +12,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "sample.hpp"
+#include "support/sample.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;

@@ -1,4 +1,4 @@
-#include "sample.hpp"
+#include "support/sample.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -10,7 +10,7 @@
 
 #include <keepnet/checkpoint.hpp>
 
-#include "fields.hpp"
+#include "support/fields.hpp"
 #include "stack/core.hpp"
 #include "support/arena.hpp"
 
