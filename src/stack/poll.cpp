@@ -14,6 +14,8 @@ constexpr std::uint32_t unpark_per_poll = 4096;
 constexpr std::size_t burst_max = 64;
 /// While an encoder has not made room yet, look again after this.
 constexpr Duration sweep_retry = milliseconds(1);
+/// What a full device did not take is offered again after this, if nothing makes us poll sooner.
+constexpr Duration transmit_retry = milliseconds(1);
 
 class ReceivePool final : public FramePool {
   public:
@@ -102,6 +104,15 @@ std::uint32_t flush_devices(Core& core) {
     return static_cast<std::uint32_t>(sent);
 }
 
+bool has_frames_waiting(const Core& core) {
+    bool waiting = false;
+    core.world.interfaces.for_each([&](std::uint32_t i, const InterfaceState&) {
+        const link::Port& port = core.ports.of(i + 1);
+        waiting = waiting || (port.device != nullptr && port.queued() != 0);
+    });
+    return waiting;
+}
+
 /// Output and devices take turns until nothing moves: a full ring is no reason to wait for the next poll.
 void send_all(Core& core, PollResult& result) {
     auto cx = core.tcp_context();
@@ -160,6 +171,7 @@ Instant Stack::next_deadline() const {
         return core_->now();
     }
     if (w.cuts().sweeping) next = earlier(next, core_->now() + sweep_retry);
+    if (has_frames_waiting(*core_)) next = earlier(next, core_->now() + transmit_retry);
     return next;
 }
 
