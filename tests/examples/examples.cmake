@@ -6,3 +6,15 @@ if(TARGET keepnet_http_logic AND TARGET keepnet_checkpoint)
     target_link_libraries(keepnet-test-examples PRIVATE keepnet_http_logic ${catch_headers} ${catch_main})
     catch_discover_tests(keepnet-test-examples TEST_PREFIX "examples: " PROPERTIES LABELS unit TIMEOUT 300)
 endif()
+
+# The freestanding example is a test: it runs, and with the core it needs no symbol but the four of every compiler.
+if(TARGET keepnet_example_freestanding)
+    add_test(NAME "examples: freestanding runs" COMMAND keepnet_example_freestanding)
+    set_tests_properties("examples: freestanding runs" PROPERTIES LABELS examples TIMEOUT 60)
+    if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT KEEPNET_SANITIZE_FLAGS)
+        add_test(NAME "examples: freestanding needs no library"
+            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/examples/needs_nothing.sh $<TARGET_FILE:keepnet_core>
+                $<TARGET_OBJECTS:keepnet_example_freestanding>)
+        set_tests_properties("examples: freestanding needs no library" PROPERTIES LABELS examples)
+    endif()
+endif()

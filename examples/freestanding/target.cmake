@@ -1,0 +1,6 @@
+# No library but the core, and no more of C++ than a kernel has. (The sanitizers' run-time library is hosted.)
+set_target_properties(${target} PROPERTIES LINK_LIBRARIES keepnet::memory)
+target_compile_options(${target} PRIVATE -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-stack-protector)
+if(NOT KEEPNET_SANITIZE_FLAGS)
+    target_compile_options(${target} PRIVATE -ffreestanding)
+endif()
