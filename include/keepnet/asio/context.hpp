@@ -55,6 +55,12 @@ class context {
         hub_->shut_down();
     }
 
+    /// What the clock is when the options name none; the stack is created with the same one.
+    static Instant steady_now() {
+        const auto since = std::chrono::steady_clock::now().time_since_epoch();
+        return {std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()};
+    }
+
     [[nodiscard]] executor_type get_executor() const { return hub_->io().get_executor(); }
     [[nodiscard]] Stack& stack() const { return *hub_->stack(); }
 
@@ -101,11 +107,6 @@ class context {
     [[nodiscard]] const std::shared_ptr<detail::hub>& hub() const { return hub_; }
 
   private:
-    static Instant steady_now() {
-        const auto since = std::chrono::steady_clock::now().time_since_epoch();
-        return {std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()};
-    }
-
     std::shared_ptr<detail::hub> hub_;
 };
 

@@ -157,7 +157,11 @@ class basic_datagram_socket : public basic_socket<boost::asio::ip::udp, Executor
     static std::expected<std::size_t, Error> take(Stack& stack, SocketHandle handle, const Buffers& into,
                                                   endpoint_type* sender) {
         const auto datagram = stack.peek_datagram(handle);
-        if (!datagram) return std::unexpected(datagram.error());
+        if (!datagram) {
+            // An ICMPv6 error of an earlier datagram is told once.
+            if (datagram.error() != Error::would_block) static_cast<void>(stack.take_error(handle));
+            return std::unexpected(datagram.error());
+        }
         const auto bytes = boost::asio::buffer_copy(
             into, boost::asio::buffer(datagram->payload.data(), datagram->payload.size()));
         if (sender != nullptr) *sender = detail::to_asio<protocol_type>(datagram->source);

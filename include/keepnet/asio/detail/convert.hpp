@@ -29,7 +29,11 @@ template <typename Protocol>
 net::ip::basic_endpoint<Protocol> to_asio(const Endpoint& endpoint) {
     net::ip::address_v6::bytes_type bytes;
     std::copy(endpoint.address.octets.begin(), endpoint.address.octets.end(), bytes.begin());
-    return {net::ip::address_v6(bytes, endpoint.interface), endpoint.port};
+    // A zone is part of an address only where it means something else on each link (RFC 4007).
+    const auto multicast_link_local =
+        endpoint.address.is_multicast() && endpoint.address.multicast_scope() == 2;
+    const bool has_zone = endpoint.address.is_link_local() || multicast_link_local;
+    return {net::ip::address_v6(bytes, has_zone ? endpoint.interface : 0), endpoint.port};
 }
 
 /// Fails for an IPv4 endpoint: keepnet speaks IPv6 alone.
