@@ -263,7 +263,8 @@ void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionStat
         t.extra[i].moved_at = c.marks.held_since == never ? cx.now : c.marks.held_since;
     }
     cx.w.arm(StateKind::tcp_connection, i, is_dead(c) ? never : earliest(c.timers));
-    if (has_something_to_send(c) && !c.resume_owed) t.run.set(i);
+    const bool waits_for_its_turn = c.resume_owed && i >= cx.w.stack().resume_cursor;
+    if (has_something_to_send(c) && !waits_for_its_turn) t.run.set(i);
 }
 
 void lift_tombstone(TcpContext& cx, TcpConnectionState& c) {

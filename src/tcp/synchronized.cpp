@@ -93,21 +93,40 @@ void take_reset(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     send_challenge(cx, c);
 }
 
-/// A SYN of the handshake that comes again: ours has not arrived.
-bool take_handshake_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
-    if (c.phase != TcpPhase::syn_received || s.repr.seq != c.rcv.irs) return false;
-    if (s.repr.flags.ack) {
-        // Simultaneous open (RFC 9293 3.5, figure 8): the SYN is known, the ACK counts.
+/// Is it the SYN that we know already, from a peer that has not got ours?
+bool is_repeated_syn(const TcpConnectionState& c, const Segment& s) {
+    return c.phase == TcpPhase::syn_received && s.repr.seq == c.rcv.irs && !s.repr.flags.ack;
+}
+
+/// Fourth check, SYN. True: only a simultaneous open's SYN-ACK, whose SYN is known and whose ACK counts (RFC
+/// 9293 3.5, figure 8).
+bool take_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
+    const bool half_open = c.phase == TcpPhase::syn_received;
+    if (half_open && !c.is_passive && s.repr.seq == c.rcv.irs && s.repr.flags.ack) {
         s.repr.seq += 1;
         s.repr.flags.syn = false;
+        return true;
+    }
+    if (is_repeated_syn(c, s)) {
+        cx.w.drop(DropReason::tcp_unacceptable_sequence);
+        if (cx.now - c.last_invalid_ack >= cx.w.config().tcp.invalid_ack_interval) {
+            c.last_invalid_ack = cx.now;
+            c.snd.nxt = c.snd.iss;  // our SYN goes again
+        }
         return false;
     }
-    cx.w.drop(DropReason::tcp_unacceptable_sequence);
-    if (cx.now - c.last_invalid_ack >= cx.w.config().tcp.invalid_ack_interval) {
-        c.last_invalid_ack = cx.now;
-        c.snd.nxt = c.snd.iss;
+    if (half_open && c.is_passive) {
+        // Back to LISTEN, for a SYN inside the window only.
+        if (!check_sequence(cx, c, s)) return false;
+        cx.w.drop(DropReason::tcp_challenged_syn);
+        end_connection(cx, c, Error::connection_reset, Verdict::reset_by_peer);
+        return false;
     }
-    return true;
+    // RFC 5961 4.2: whatever its sequence number, a SYN gets a challenge. A peer that restarted will reset
+    // us.
+    cx.w.drop(DropReason::tcp_challenged_syn);
+    send_challenge(cx, c);
+    return false;
 }
 
 /// Fifth check in SYN-RECEIVED. False: the segment goes no further.
@@ -246,15 +265,7 @@ bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
 void on_synchronized(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     World& w = cx.w;
     if (s.repr.flags.rst) return take_reset(cx, c, s);
-    if (s.repr.flags.syn) {
-        if (take_handshake_syn(cx, c, s)) return;
-        // RFC 5961 4.2: whatever its sequence number, a SYN gets a challenge. A peer that restarted will
-        // reset us.
-        if (s.repr.flags.syn) {
-            w.drop(DropReason::tcp_challenged_syn);
-            return send_challenge(cx, c);
-        }
-    }
+    if (s.repr.flags.syn && !take_syn(cx, c, s)) return;
     if (!check_timestamp(cx, c, s) || !check_sequence(cx, c, s)) return;
     if (!s.repr.flags.ack) return w.drop(DropReason::tcp_no_ack_flag);
     if (c.phase == TcpPhase::syn_received) {

@@ -206,7 +206,6 @@ void commit_ack(TcpContext& cx, TcpConnectionState& c, const wire::TcpRepr& h, c
     c.segments_since_ack = 0;
     c.timers.delayed_ack = never;
     c.window_update_owed = false;
-    c.resume_owed = false;
     // More to say when a step ended before what may be acknowledged.
     c.ack_now = after(ack_field(c), h.ack);
     if (c.fin_ack_owed && c.rcv.fin_received && h.ack == c.rcv.nxt) on_fin_ack_transmitted(cx, c);
@@ -230,7 +229,11 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
             c.rtt.timed_at = cx.now;
         }
     }
-    if (p.seq == c.snd.una) c.recovery.retransmit_owed = false;
+    if (p.seq == c.snd.una && c.recovery.retransmit_owed) {
+        // What is sent again has a whole time-out to be acknowledged.
+        c.recovery.retransmit_owed = false;
+        c.timers.retransmit = never;
+    }
     if (after(end, c.snd.nxt)) {
         c.snd.nxt = end;
         cx.tables.extra[cx.w.connections.index_of(c)].cursor = cursor;
@@ -275,6 +278,7 @@ void commit_transmit(TcpContext& cx, TcpConnectionState& c, const Plan& p, const
             break;
     }
     c.probe_owed = false;
+    c.resume_owed = false;
     if (h.flags.ack) commit_ack(cx, c, h, window);
 }
 

@@ -125,6 +125,11 @@ Outcome otherwise(const Block& c, const Arrival& s) {
         if (is_new) out.or_phase = TcpPhase::syn_received;
         return out;
     }
+    // The SYN that began it, with text or FIN in it too: ours was lost.
+    if (c.phase == TcpPhase::syn_received && s.has(flag::syn) && !s.has(flag::ack) && s.seq == c.rcv_nxt - 1) {
+        out.answers = ack_back | syn_and_ack;
+        return out;
+    }
     // First, the sequence number.
     if (!acceptable(c, s)) {
         out.answers = ack_back;
@@ -244,7 +249,8 @@ std::string try_one(TcpPhase phase, Way way, std::size_t seq_place, std::size_t 
     std::size_t readable = want.new_bytes;
     if (t.socket && t.stack().info(t.socket) && have != TcpPhase::closed) readable = t.readable() - readable_before;
     t.ignore_output();
-    if ((answer & want.answers) != 0 && phase_fits && (readable == want.new_bytes || want.or_phase)) return "";
+    const bool came_with_syn = phase == TcpPhase::syn_sent && s.has(flag::syn) && readable == s.length;
+    if ((answer & want.answers) != 0 && phase_fits && (readable == want.new_bytes || want.or_phase || came_with_syn)) return "";
     std::ostringstream out;
     out << keepnet::name(phase) << " [una " << b.una << " nxt " << b.nxt << " rcv_nxt " << b.rcv_nxt << " edge " << b.edge
         << "] gets " << s.text() << ": want " << name_of_answers(want.answers) << ", " << keepnet::name(want_phase) << ", "
