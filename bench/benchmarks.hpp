@@ -4,6 +4,7 @@
 namespace keepnet::bench {
 
 void register_transfers();
+void register_connections();
 void register_parts();
 
 }  // namespace keepnet::bench

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
 
     keepnet::bench::register_transfers();
+    keepnet::bench::register_connections();
     keepnet::bench::register_parts();
 
     const std::string filter_flag = "--benchmark_filter=" + filter;

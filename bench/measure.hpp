@@ -1,8 +1,10 @@
 // What the benchmarks share.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <exception>
+
+#include <time.h>
 
 #include <benchmark/benchmark.h>
 
@@ -26,10 +28,30 @@ void measure(benchmark::State& state, bool kernel, Body&& body) {
         state.counters["instructions"] = static_cast<double>(*instructions) / static_cast<double>(units);
 }
 
-using Clock = std::chrono::steady_clock;
+/// Processor time of this thread: what else the machine does is not measured.
+class Stopwatch {
+  public:
+    [[nodiscard]] double microseconds() const { return now() - start_; }
 
-inline double microseconds_since(Clock::time_point start) {
-    return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+  private:
+    static double now() {
+        timespec time{};
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) * 1e-3;
+    }
+    double start_ = now();
+};
+
+/// Registers `body(state)`; what it throws becomes the row's error.
+template <class Body>
+benchmark::internal::Benchmark* add(const char* name, Body body) {
+    return benchmark::RegisterBenchmark(name, [body](benchmark::State& state) {
+        try {
+            body(state);
+        } catch (const std::exception& e) {
+            state.SkipWithError(e.what());
+        }
+    });
 }
 
 }  // namespace keepnet::bench

@@ -58,9 +58,9 @@ void tcp_header(benchmark::State& state) {
 }  // namespace
 
 void register_parts() {
-    benchmark::RegisterBenchmark("part/checksum of 1,440 bytes", checksum);
-    benchmark::RegisterBenchmark("part/SipHash-1-3 of a connection's key", connection_hash);
-    benchmark::RegisterBenchmark("part/TCP header with timestamps, emitted and parsed", tcp_header);
+    add("part/checksum of 1,440 bytes", checksum);
+    add("part/SipHash-1-3 of a connection's key", connection_hash);
+    add("part/TCP header with timestamps, emitted and parsed", tcp_header);
 }
 
 }  // namespace keepnet::bench

@@ -51,7 +51,8 @@ const std::vector<Table>& tables() {
           {"snapshot_bytes", "snapshot bytes", 0},
           {"snapshot_bytes_each", "bytes each", 0},
           {"arena_bytes_each", "arena bytes each", 0}},
-         "Medians. `worst poll`: the longest poll while a cut was swept. `arena bytes`: what a connection "
+         "Medians of processor time. `worst poll`: the longest poll while a cut was swept. `arena bytes`: "
+         "what a connection "
          "adds to the arena's size."},
         {"part", "Parts", {{"ns", "ns", 1}, {"instructions", "instructions", 0}}, ""},
     };

@@ -1,0 +1,67 @@
+// Two stacks back to back over drivers/memory, on one thread, under a virtual clock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <keepnet/drivers/memory/memory_link.hpp>
+#include <keepnet/stack.hpp>
+
+namespace keepnet::bench {
+
+/// Memory for an arena: zeroed, page aligned, given back at the end.
+class ArenaMemory {
+  public:
+    explicit ArenaMemory(std::size_t bytes);
+    ~ArenaMemory();
+    ArenaMemory(const ArenaMemory&) = delete;
+    ArenaMemory& operator=(const ArenaMemory&) = delete;
+    [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+
+  private:
+    std::span<std::byte> bytes_;
+};
+
+/// `connections`: as many as either side can hold.
+StackConfig config_for(std::uint32_t connections);
+
+class Pair {
+  public:
+    explicit Pair(const StackConfig& config, std::uint16_t mtu = 1500);
+
+    /// Both stacks once, a little later than before.
+    void poll();
+    /// Opens `count` connections and waits until each is established on both sides.
+    void connect(std::uint32_t count);
+    /// Nothing left to send or to acknowledge.
+    void settle();
+
+    /// The peer interface of bench/transfers.cpp, over the first connection.
+    std::size_t transfer(std::size_t bytes);
+    void exchange(std::size_t bytes);
+
+    [[nodiscard]] Stack& server() { return server_.stack; }
+    [[nodiscard]] Instant now() const { return now_; }
+
+  private:
+    struct Host {
+        Host(const StackConfig& config, std::uint8_t number);
+        ArenaMemory memory;
+        Stack stack;
+        Ipv6Address address{};
+    };
+    void send_all(Host& from, SocketHandle socket, ByteView bytes);
+    std::size_t take_all(Host& to, SocketHandle socket);
+
+    drivers::MemoryLink<256> link_;
+    Host client_;
+    Host server_;
+    SocketHandle listener_{};
+    std::vector<SocketHandle> client_sockets_;
+    std::vector<SocketHandle> server_sockets_;
+    Instant now_{1};
+};
+
+}  // namespace keepnet::bench
