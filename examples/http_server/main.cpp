@@ -9,9 +9,12 @@
 #include <string>
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
@@ -107,6 +110,19 @@ Result<Devices> open_devices(const Options& options) {
     return devices;
 }
 
+// A kernel that has just seen us take the cable up throws away what it sends until it has started its queue;
+// then a peer's answer to our first word would be lost, and with it the time until it retransmits.
+void wait_until_running(const std::string& interface) {
+    const Fd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    interface.copy(request.ifr_name, IFNAMSIZ - 1);
+    const auto give_up = clock_now() + keepnet::milliseconds(100);
+    while (::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0 &&
+           (request.ifr_flags & IFF_RUNNING) == 0 && clock_now() < give_up) {
+        ::usleep(200);
+    }
+}
+
 struct Incarnation {
     keepnet::Stack stack;
     std::optional<std::vector<std::uint8_t>> blob;  ///< of the restored server; none: a new one
@@ -197,6 +213,8 @@ Result<> run(const Options& options) {
     if (!arena) return failed(arena.error());
     auto incarnation = restore_or_create(options, config, *arena, *store);
     if (!incarnation) return failed(incarnation.error());
+
+    wait_until_running(options.tap);
 
     auto& stack = incarnation->stack;
     Server server(stack, {});
