@@ -66,7 +66,8 @@ std::string timers_of(const TcpTimers& t, Instant cut) {
     std::string text;
     const auto add = [&](const char* name, Deadline deadline) {
         if (deadline == never) return;
-        text += (text.empty() ? "" : " ") + std::string(name) + "+" + text_of(deadline - cut);
+        if (!text.empty()) text += ' ';
+        text.append(name).append("+").append(text_of(deadline - cut));
     };
     add("rexmit", retransmit), add("persist", persist), add("delack", delayed_ack), add("keep", keep_alive);
     add("2msl", time_wait), add("user", user_timeout), add("cork", cork);
