@@ -19,9 +19,10 @@ std::string text_of(const MacAddress& a) {
 }
 std::string text_of(const Endpoint& e) {
     if (e == Endpoint{}) return "*";
-    const std::string host = e.address.is_unspecified() ? "*" : "[" + text_of(e.address) + "]";
-    const std::string zone = e.address.is_link_local() ? "%" + std::to_string(e.interface) : "";
-    return host + zone + ":" + (e.port == 0 ? "*" : std::to_string(e.port));
+    std::string text = "*";
+    if (!e.address.is_unspecified()) text = std::string("[").append(text_of(e.address)).append("]");
+    if (e.address.is_link_local()) text.append("%").append(std::to_string(e.interface));
+    return text.append(":").append(e.port == 0 ? "*" : std::to_string(e.port));
 }
 std::string text_of(Duration d) {
     const std::int64_t ms = d.ms();
@@ -140,7 +141,7 @@ void print_network(std::ostream& out, const World& w, Instant cut) {
     w.neighbors.for_each([&](std::uint32_t, const NeighborState& s) {
         neighbors.row({text_of(s.address), std::to_string(s.interface),
                        s.phase == NeighborPhase::incomplete ? "-" : text_of(s.mac), std::string(name(s.phase)),
-                       s.timer == never ? "-" : "+" + text_of(s.timer - cut), std::to_string(s.pending_count)});
+                       s.timer == never ? "-" : std::string("+") + text_of(s.timer - cut), std::to_string(s.pending_count)});
     });
     neighbors.print(out, "neighbours");
 }
@@ -175,7 +176,7 @@ void print_sockets(std::ostream& out, const World& w, Instant cut) {
         }
         if (const UdpSocketState* u = w.udp_sockets.find(s.udp)) {
             row[1] = "udp";
-            row[2] = "-";
+            row[2] = std::string("-");
             row[5] = std::to_string(u->receive_count);
             row[6] = std::to_string(u->held_count);
         }
