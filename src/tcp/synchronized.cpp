@@ -105,6 +105,7 @@ bool take_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     if (half_open && !c.is_passive && s.repr.seq == c.rcv.irs && s.repr.flags.ack) {
         s.repr.seq += 1;
         s.repr.flags.syn = false;
+        s.came_with_syn = true;
         return true;
     }
     if (is_repeated_syn(c, s)) {
@@ -140,7 +141,7 @@ bool complete_handshake(TcpContext& cx, TcpConnectionState& c, const Segment& s)
         cx.w.drop(DropReason::tcp_listen_overflow);
         return false;
     }
-    c.snd.wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
+    c.snd.wnd = std::uint32_t{s.repr.window} << (s.came_with_syn ? 0U : c.snd.wscale);
     c.snd.wnd_max = c.snd.wnd;
     c.snd.wl1 = s.repr.seq;
     c.snd.wl2 = s.repr.ack;

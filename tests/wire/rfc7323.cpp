@@ -73,6 +73,20 @@ WIRE_CASE("RFC 7323 2.2: the scale applies to both directions, not to SYN segmen
     CHECK(bytes <= 8000);
 }
 
+WIRE_CASE("RFC 7323 2.2: the SYN-ACK of a simultaneous open has a SYN, so its window is not scaled", "[rfc7323]") {
+    auto t = syn_sent(way);
+    t.flow().offers_wscale = 3;
+    t.flow().window = 1000;
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    t.peer_sends(syn_ack().seq(0).ack(1));
+    t.expect(TcpPhase::established);
+    CHECK(t.info().send_window == 1000);
+    t.ignore_output();
+    t.peer_sends(ack(1).window(1000));
+    CHECK(t.info().send_window == 8000);
+}
+
 WIRE_CASE("RFC 7323 2.3: a shift above 14 is taken as 14", "[rfc7323]") {
     auto t = listening(way);
     t.flow().offers_wscale = 200;
