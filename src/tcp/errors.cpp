@@ -23,7 +23,8 @@ void on_too_big(TcpContext& cx, TcpConnectionState& c, const ip::TransportError&
     const std::uint16_t old_mss = c.mss;
     ip::accept_path_mtu(cx, e.remote, e.interface, e.mtu);
     update_mss(cx, c);
-    if (c.mss >= old_mss || !is_synchronized(c)) return;
+    if (c.mss >= old_mss) c.mss = old_mss;  // a window of one segment must stay one
+    if (c.mss == old_mss || !is_synchronized(c)) return;
     // All that was too big is lost; that says nothing of congestion.
     if (after(c.snd.nxt, c.snd.una)) {
         c.snd.nxt = c.snd.una;

@@ -12,7 +12,9 @@ bool overlaps(const Endpoint& a, const Endpoint& b) {
 }
 
 std::uint64_t acknowledged(const TcpConnectionState& c) {
-    return is_dead(c) ? 0 : c.tx_accepted - c.send_queue.bytes;
+    // What an aborted connection had queued is gone: nobody knows how much of it arrived.
+    if (is_dead(c)) return c.snd.fin_acked ? c.tx_accepted : 0;
+    return c.tx_accepted - c.send_queue.bytes;
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ bool open_segment(TcpContext& cx, const ip::TransportInput& in, Segment& s) {
     if (!in.checksum_verified && !wire::tcp_checksum_ok(in.source, in.destination, bytes)) {
         return refuse_it(DropReason::tcp_bad_checksum);
     }
+    if (parsed->src_port == 0 || parsed->dst_port == 0) return refuse_it(DropReason::tcp_bad_address);
     s.repr = *parsed;
     s.local = {in.destination, parsed->dst_port, in.interface};
     s.remote = {in.source, parsed->src_port, in.interface};
@@ -84,7 +85,7 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
     if (!open_segment(cx, input, s)) return;
     const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, s.local, s.remote);
     if (i == PairTable::none) return on_unmatched(cx, s, {});
-    if (cx.w.connections.get(i).tombstone) return cx.w.drop(DropReason::tcp_tombstone);
+    if (is_dead(cx.w.connections.get(i))) return cx.w.drop(DropReason::tcp_tombstone);
     TcpConnectionState& c = cx.w.connections.edit(i);
     if (may_reopen(c, s)) {
         const std::uint32_t listener = find_listener(cx, s.local);

@@ -147,7 +147,11 @@ void take_text(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     // Behind the peer's FIN there is nothing to take.
     if (c.rcv.fin_received || is_dead(c) || s.length() == 0) return;
     const Text t = cut_to_window(cx, c, s);
-    if (t.slice.length == 0 && !t.fin) return;
+    if (t.slice.length == 0 && !t.fin) {
+        // A probe of a closed window is answered even while ACKs are withheld.
+        if (c.ack_now && acknowledgeable(c) != c.rcv.nxt) answer_unacceptable(cx, c, s);
+        return;
+    }
     if (t.slice.length != 0 && is_orphan(c)) {
         cx.w.drop(DropReason::tcp_data_after_close);
         return abort_connection(cx, c, Error::connection_aborted);

@@ -308,6 +308,7 @@ Transmitted transmit(TcpContext& cx, TcpConnectionState& c, Plan p) {
             case ip::OutputResult::too_big: {
                 const std::uint16_t before_it = c.mss;
                 update_mss(cx, c);
+                if (c.mss > before_it) c.mss = before_it;
                 if (c.mss < before_it && p.bytes > c.mss && tries == 0) {
                     p.bytes = c.mss;
                     p.fin = false;

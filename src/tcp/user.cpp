@@ -44,8 +44,10 @@ void push_all(TcpConnectionState& c) {
     c.push_seq_valid = 1;
 }
 
-void owe_window_update(TcpConnectionState& c) {
-    if (is_synchronized(c) && !c.rcv.fin_received && is_window_update_due(c)) c.window_update_owed = true;
+void owe_window_update(const TcpContext& cx, TcpConnectionState& c) {
+    if (cx.w.stack().suspend == SuspendPhase::running && is_synchronized(c) && !c.rcv.fin_received &&
+        is_window_update_due(c))
+        c.window_update_owed = true;
 }
 
 void leave_bound(TcpContext& cx, Handle<SocketState> socket) {
@@ -201,7 +203,7 @@ std::expected<void, Error> consume(TcpContext& cx, Handle<SocketState> socket, s
     if (bytes > c->receive_queue.bytes) return std::unexpected(Error::invalid_argument);
     trim_front(cx.w, c->receive_queue, static_cast<std::uint32_t>(bytes), nullptr);
     c->rx_consumed += bytes;
-    owe_window_update(*c);
+    owe_window_update(cx, *c);
     settle(cx, *c);
     return {};
 }
@@ -219,7 +221,7 @@ void abandon_receiving(TcpContext& cx, TcpConnectionState& c) {
     c.receive_abandoned = true;
     c.rx_consumed += c.receive_queue.bytes;
     clear_queue(cx.w, c.receive_queue);
-    owe_window_update(c);
+    owe_window_update(cx, c);
 }
 
 std::expected<void, Error> shutdown(TcpContext& cx, Handle<SocketState> socket, CloseDirection direction) {
@@ -279,7 +281,7 @@ void on_option(TcpContext& cx, Handle<SocketState> socket, SocketOption option) 
     take_options(*c, o);
     // The scale was agreed in the handshake: no field could say more.
     c->rcv.buffer = std::min(o.receive_buffer, 65535U << c->rcv.wscale);
-    if (option == SocketOption::receive_buffer) owe_window_update(*c);
+    if (option == SocketOption::receive_buffer) owe_window_update(cx, *c);
     if (option == SocketOption::cork && !o.cork) push_all(*c);
     if (option == SocketOption::keep_alive || option == SocketOption::keep_alive_idle)
         c->timers.keep_alive = never;

@@ -83,7 +83,10 @@ void Pair::collect(Host& from, bool from_a) {
         const Bytes frame = std::move(out.front());
         out.pop_front();
         const std::vector<Duration> arrivals = wire ? wire(from_a, frame) : std::vector<Duration>{delay};
-        for (const Duration d : arrivals) flying_.push_back({now + d, order_++, from_a, frame});
+        for (const Duration d : arrivals) {
+            flying_.push_back({now + d, order_++, from_a, frame});
+            if (spoil) spoil(flying_.back().frame);
+        }
     }
 }
 

@@ -56,6 +56,8 @@ class Pair {
     Duration delay = milliseconds(1);
     /// What becomes of a frame: when it arrives; none, one or several copies. Default: once, after `delay`.
     std::function<std::vector<Duration>(bool from_a, const Bytes& frame)> wire;
+    /// May change each copy of a frame.
+    std::function<void(Bytes& frame)> spoil;
     /// Called after each poll of the pair.
     std::function<void()> each_poll;
 
