@@ -171,6 +171,7 @@ std::expected<void, Error> remove_address(IpContext& cx, InterfaceIndex interfac
         if (gone.interface != interface || gone.address != address) continue;
         cx.w.arm(StateKind::address, i, never);
         cx.w.addresses.destroy(i);
+        cx.w.address_lost = true;
         remove_prefix_route(cx.w, gone);
         return {};
     }

@@ -172,6 +172,7 @@ void on_conflict(link::LinkContext& cx, std::uint32_t address) {
     a.dad = never;
     a.dad_probes_left = 0;
     a.announce = false;
+    cx.w.address_lost = true;
     if (a.is_generated && a.dad_counter < identifier_retries) {
         ++a.dad_counter;
         a.address = generate_link_local(cx.w.stack(), a.interface, a.dad_counter);
@@ -187,6 +188,7 @@ void on_address_timer(link::LinkContext& cx, std::uint32_t address) {
     const AddressState& a = cx.w.addresses.get(address);
     if (has_lifetime(a.valid_until) && a.valid_until <= cx.now) {
         cx.w.addresses.destroy(address);
+        cx.w.address_lost = true;
         return;
     }
     if (has_lifetime(a.preferred_until) && a.preferred_until <= cx.now) {

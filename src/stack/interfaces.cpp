@@ -92,8 +92,11 @@ std::expected<void, Error> Stack::add_address(InterfaceIndex interface, const Ip
 
 std::expected<void, Error> Stack::remove_address(InterfaceIndex interface, const Ipv6Address& address) {
     const Step step(*core_);
-    auto cx = core_->ip_context();
-    return ip::remove_address(cx, interface, address);
+    auto cx = core_->tcp_context();
+    const auto done = ip::remove_address(cx, interface, address);
+    core_->world.address_lost = false;
+    if (done) tcp::on_address_lost(cx);
+    return done;
 }
 
 std::expected<void, Error> Stack::add_route(const Ipv6Address& prefix, std::uint8_t prefix_length,

@@ -91,6 +91,14 @@ void run_timers(Core& core) {
     }
 }
 
+/// An address was found to be somebody else's, or its lifetime is over.
+void tell_homeless(Core& core) {
+    if (!core.world.address_lost) return;
+    core.world.address_lost = false;
+    auto cx = core.tcp_context();
+    tcp::on_address_lost(cx);
+}
+
 /// Packets whose next hop does not answer come back to their transport as an error.
 void return_unreachable(Core& core) {
     auto cx = core.ip_context();
@@ -153,6 +161,7 @@ PollResult Stack::poll(Instant now) {
         w.interfaces.for_each([&](std::uint32_t i, const InterfaceState&) { receive_burst(*core_, i + 1, result); });
         receive_loopback(*core_);
         run_timers(*core_);
+        tell_homeless(*core_);
         return_unreachable(*core_);
         send_all(*core_, result);
         durability::sweep(w, core_->sweep_queue, w.config().poll.sweep_objects);

@@ -62,6 +62,7 @@ class World {
     PacketPool pool;
     DeadlineQueue timers;                ///< derived
     BitTree changed_sockets;             ///< derived: next_ready() has not given them yet
+    bool address_lost = false;           ///< derived: who uses an address that is no longer ours is to be told
 
     [[nodiscard]] const StackConfig& config() const { return header->config; }
     [[nodiscard]] CutControl& cuts() const { return header->cuts; }

@@ -65,4 +65,17 @@ void on_error(TcpContext& cx, const ip::TransportError& e) {
     settle(cx, c);
 }
 
+void on_address_lost(TcpContext& cx) {
+    World& w = cx.w;
+    for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
+        const Endpoint& local = w.connections.get(i).local;
+        const auto own = ip::find_address(cx, local.address, local.interface, true);
+        const auto duplicate = static_cast<std::uint8_t>(AddressStatus::duplicate);
+        if (is_dead(w.connections.get(i)) || (own && w.addresses.get(*own).status != duplicate)) continue;
+        TcpConnectionState& c = w.connections.edit(i);
+        end_connection(cx, c, Error::address_gone, Verdict::address_gone);
+        settle(cx, c);
+    }
+}
+
 }  // namespace keepnet::tcp

@@ -26,6 +26,8 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input);
 /// ICMPv6 errors, checked against the sequence numbers in flight (RFC 5927).
 void on_error(TcpContext& cx, const ip::TransportError& error);
 void on_timer(TcpContext& cx, std::uint32_t connection);
+/// Ends every connection whose local address is no longer ours: its reader would wait for ever.
+void on_address_lost(TcpContext& cx);
 /// Gives each connection of the run set a turn of PollConfig::segments_per_turn segments, round robin from
 /// the cursor, until all have sent what they may, the limit of turns is reached (true: work is left) or the
 /// ring is full.

@@ -218,6 +218,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
     if (before(p.seq, c.snd.max)) {
         ++c.recovery.retransmissions;
         ++cx.w.count().tcp_segments_retransmitted;
+        c.rtt.timing = false;  // RFC 6298 3: whose ACK is the next one?
     } else {
         if (p.kind == Plan::Kind::data && c.snd.max == c.snd.una) {
             c.congestion.cwnd = congestion::window_after_idle(
