@@ -217,6 +217,7 @@ class Fixture {
     void note_received(const Packet& packet);
     void install_seams();
     [[nodiscard]] std::string diary() const;
+    void write_down(const char* way_of_it, const Packet& packet);
     void teardown();
     TcpFields fields_of(const Segment& segment);
     [[nodiscard]] std::string mismatch(const Segment& segment, const Packet& packet, const Flow& flow) const;

@@ -49,14 +49,15 @@ class Seams final : public InputSeam, public ip::OutputSeam {
         return true;
     }
     bool push(const ip::OutputRequest& request) override {
-        if (dice_.one_in(5) || output_.size() >= capacity) return false;
+        if (!is_one_shot(request) && (dice_.one_in(5) || output_.size() >= capacity)) return false;
         for (std::size_t i = 0; i < request.slice_count; ++i) core_->world.pool.retain(request.slices[i].buffer);
         output_.push_back(request);
         return true;
     }
     [[nodiscard]] bool is_idle() const { return input_.empty() && output_.empty() && completed_.empty(); }
-    /// Moves some of what waits. Call it between two polls.
-    void advance() {
+    /// Moves some of what waits. Call it between two polls; true: another poll is needed.
+    bool advance() {
+        if (is_idle()) return false;
         Step step(*core_);
         for (std::uint64_t n = dice_.below(4); n != 0 && !completed_.empty(); --n) {
             complete(completed_.front());
@@ -77,6 +78,7 @@ class Seams final : public InputSeam, public ip::OutputSeam {
             completed_.push_back(output_.front());
             output_.pop_front();
         }
+        return true;
     }
     /// The components died: what was queued between them is gone, as with a transmit ring.
     void forget() {
@@ -98,6 +100,12 @@ class Seams final : public InputSeam, public ip::OutputSeam {
     std::size_t capacity = 8;
 
   private:
+    /// What is said once: a full queue loses it, as a full ring does, and a script could not go on.
+    static bool is_one_shot(const ip::OutputRequest& request) {
+        if (request.next_header != 6) return true;
+        const std::uint8_t flags = request.header[13];
+        return (flags & 0x04) != 0 || (flags & 0x12) == 0x12;  // RST; SYN-ACK, which may be a cookie
+    }
     void complete(const ip::OutputRequest& request) {
         for (std::size_t i = 0; i < request.slice_count; ++i) core_->world.pool.release(request.slices[i].buffer);
     }

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include <keepnet/time.hpp>
+
 #include "support/packet.hpp"
 
 namespace keepnet::test {
@@ -122,6 +124,7 @@ struct Flow {
     bool seen_any = false;
     std::uint32_t last_tsval = 0;
     bool seen_ts = false;
+    Instant last_ts_at{};
     std::uint32_t last_ack = 0;                        ///< relative
     std::uint32_t right_edge = 0;                      ///< relative; highest that the stack has advertised
     bool seen_ack = false;

@@ -190,6 +190,24 @@ WIRE_CASE("DURABILITY 1: withheld ACKs do not come out as duplicates", "[durabil
     t.ignore_output();
 }
 
+WIRE_CASE("DURABILITY 1: a commit acknowledges in steps of at most eight segments", "[durability]") {
+    auto t = held_established(way);
+    for (int i = 0; i < 40; ++i) t.peer_sends(data(1440));
+    t.expect_silence().snapshot();
+    std::uint32_t last = 1;
+    int acks = 0;
+    while (const auto p = t.take()) {
+        const std::uint32_t now = p->tcp->ack - t.flow().iss;
+        CHECK(now - last <= 8 * 1440);
+        CHECK(now - last > 0);
+        last = now;
+        ++acks;
+    }
+    CHECK(last == 1 + 40 * 1440);
+    CHECK(acks >= 5);
+    t.app_reads(40 * 1440);
+}
+
 WIRE_CASE("DURABILITY 1, RST of the application is output: held like data", "[durability]") {
     SECTION("abort") {
         auto t = held_established(way);
@@ -330,7 +348,7 @@ WIRE_CASE("DURABILITY 1: challenge ACKs are sent with clamped fields", "[durabil
     t.expect_silence();
     t.peer_sends(syn().seq(900));
     t.expect(ack(1).seq(1)).expect_silence();
-    t.peer_sends(rst().seq(500));
+    t.after(1_s).peer_sends(rst().seq(500));
     t.expect(ack(1).seq(1)).expect_silence();
     t.app_reads(100);
 }
@@ -526,9 +544,12 @@ WIRE_CASE("each phase, its SYN or FIN not yet durable, makes progress after the 
 }
 
 WIRE_CASE("a socket's policy is its own", "[durability]") {
-    auto t = listening(way);
+    Fixture t(way);
+    t.listener = *t.stack().open_tcp();
     t.set(SocketOption::policy, static_cast<std::int64_t>(DurabilityPolicy::snapshot));
-    t.peer_sends(syn()).expect_silence();
+    t.listener = *t.stack().bind(t.listener, {.port = 80});
+    REQUIRE(t.stack().listen(t.listener, 8).has_value());
+    t.settle().peer_sends(syn()).expect_silence();
     t.snapshot();
     t.expect(syn_ack());
     t.use_flow(1);

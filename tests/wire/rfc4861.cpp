@@ -115,7 +115,8 @@ WIRE_CASE("RFC 4861 7.2.3: the solicitation's source link address makes an entry
     peer_nd(t, 135, solicitation_body(stack_address, peer_mac), solicited_node(stack_address));
     REQUIRE(entry(t) != nullptr);
     CHECK(entry(t)->mac == peer_mac);
-    CHECK(entry(t)->phase == NeighborPhase::stale);
+    // 7.3.3: STALE; and the advertisement that answered was a packet to it, so DELAY.
+    CHECK(entry(t)->phase == NeighborPhase::delay);
     t.take_nd();
     ping(t);
     CHECK(t.expect_icmp(129, 0).eth_dst == peer_mac);
@@ -269,6 +270,7 @@ WIRE_CASE("RFC 4861 7.3.3: REACHABLE, STALE, DELAY for five seconds, then unicas
 WIRE_CASE("RFC 4861 7.3.1: TCP's progress confirms the neighbour", "[nd]") {
     auto t = established(way);
     t.answers_nd = false;
+    t.take_nd();
     for (int i = 0; i < 40; ++i) {
         t.after(3_s);
         t.app_sends(10).expect(data(10));

@@ -107,16 +107,16 @@ WIRE_CASE("RFC 5681 3.2, RFC 6582 3.2: halves the window, recovers in one round 
 WIRE_CASE("RFC 6582 3.2 step 3: a partial ACK retransmits the next hole, and the window is cut once", "[congestion]") {
     auto t = bulk(way);
     CHECK(burst(t, 1) == 10);
-    t.after(100_ms);
+    t.after(20_ms);
     for (int i = 0; i < 3; ++i) t.peer_sends(ack(1));
     t.expect(data(mss).seq(1));
     t.ignore_output();
     const std::uint32_t threshold = t.info().slow_start_threshold;
-    t.after(100_ms).peer_sends(ack(1 + 3 * mss));
+    t.after(20_ms).peer_sends(ack(1 + 3 * mss));
     t.expect(data(mss).seq(1 + 3 * mss));
     // Everything else that leaves is new.
     while (const auto p = t.take()) CHECK(p->tcp->seq - *t.flow().stack_iss >= 1 + 10 * mss);
-    t.after(100_ms).peer_sends(ack(1 + 6 * mss));
+    t.after(20_ms).peer_sends(ack(1 + 6 * mss));
     t.expect(data(mss).seq(1 + 6 * mss));
     t.ignore_output();
     CHECK(t.info().slow_start_threshold == threshold);

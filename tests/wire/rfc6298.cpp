@@ -74,6 +74,18 @@ WIRE_CASE("RFC 6298 3: a retransmitted segment is not measured (Karn)", "[rto]")
     CHECK(t.info().rto < 400_ms);
 }
 
+WIRE_CASE("RFC 6298 3: a fast retransmission is not measured either", "[rto]") {
+    auto t = syn_sent(way);
+    t.flow().offers_mss = 1000;
+    t.at(100_ms).peer_sends(syn_ack().seq(0).ack(1));
+    t.expect(ack(1));
+    t.app_sends(5000).ignore_output();
+    for (int i = 0; i < 3; ++i) t.after(1_ms).peer_sends(ack(1));
+    t.expect(data(1000).seq(1)).ignore_output();
+    t.after(150_ms).peer_sends(ack(5001));
+    CHECK(t.info().srtt == 100_ms);
+}
+
 WIRE_CASE("RFC 6298 5.1 to 5.3: the timer runs while something is outstanding, anew after each ACK of new data", "[rto]") {
     auto t = syn_sent(way);
     t.at(100_ms).peer_sends(syn_ack().seq(0).ack(1));
@@ -139,7 +151,7 @@ WIRE_CASE("RFC 9293 3.9.1: the user time-out ends a connection whose peer is sil
 
 WIRE_CASE("RFC 6298 5.4: a time-out sends the earliest outstanding segment alone", "[rto]") {
     auto t = established(way);
-    t.app_sends(5000);
+    t.set(SocketOption::no_delay, 1).app_sends(5000);
     t.expect(data(1440)).expect(data(1440)).expect(data(1440)).expect(data(680)).expect_silence();
     const auto p = t.wait(2_s);
     REQUIRE(p.has_value());

@@ -1,4 +1,6 @@
 // RFC 7323: window scale, timestamps, PAWS.
+#include <algorithm>
+
 #include "support/fixture.hpp"
 
 using namespace keepnet;
@@ -65,7 +67,11 @@ WIRE_CASE("RFC 7323 2.2: the scale applies to both directions, not to SYN segmen
     t.peer_sends(ack(1).window(1000));
     t.app_accepts();
     CHECK(t.info().send_window == 8000);
+    t.flow().window = 8000;
+    t.peer_sends(data(1440)).peer_sends(data(1440)).ignore_output();
+    t.app_reads(2880);
     CHECK(t.info().receive_window > 65535);
+    t.ignore_output();
     t.app_sends(9000);
     std::size_t bytes = 0;
     while (const auto s = t.take()) bytes += s->tcp->payload.size();
@@ -85,6 +91,30 @@ WIRE_CASE("RFC 7323 2.2: the SYN-ACK of a simultaneous open has a SYN, so its wi
     t.ignore_output();
     t.peer_sends(ack(1).window(1000));
     CHECK(t.info().send_window == 8000);
+}
+
+WIRE_CASE("RFC 7323 2.4: rounding by the scale never moves the right edge back", "[rfc7323]") {
+    FixtureOptions options;
+    options.config.tcp.receive_buffer = 1U << 20;
+    options.config.capacity.packet_buffers = 4096;
+    options.config.capacity.slice_nodes = 4096;
+    auto t = listening(way, options);
+    t.keep_still(true);
+    t.flow().offers_wscale = 7;
+    open_passive(t);
+    REQUIRE(t.flow().stack_shift >= 4);
+    Dice dice(42);
+    for (int i = 0; i < 1500; ++i) {
+        const std::size_t room = t.info().receive_window;
+        const std::size_t n = std::min<std::size_t>(dice.between(1, 1440), room);
+        if (n != 0) t.peer_sends(data(n));
+        if (dice.one_in(3)) t.app_reads(dice.between(0, t.readable()));
+        if (dice.one_in(5)) t.after(Duration{static_cast<std::int64_t>(dice.below(60'000'000))});
+        t.ignore_output();  // the monitor compares the edges
+    }
+    t.after(1_s).ignore_output();
+    t.app_reads(t.readable());
+    t.ignore_output();
 }
 
 WIRE_CASE("RFC 7323 2.3: a shift above 14 is taken as 14", "[rfc7323]") {
@@ -119,7 +149,7 @@ WIRE_CASE("RFC 7323 3.2: a segment without timestamps is dropped, a reset is not
     auto t = with_timestamps(way);
     t.peer_sends(data(10).no_ts());
     t.expect_silence().expect_readable(0).expect_dropped(DropReason::tcp_no_timestamp);
-    t.peer_sends(rst());
+    t.peer_sends(rst().seq(1));
     t.expect(TcpPhase::closed);
 }
 

@@ -131,11 +131,11 @@ WIRE_CASE("RFC 8200 4.5: fragments are dropped and counted; RFC 6946: an atomic 
 WIRE_CASE("RFC 8200 4.5: a fragment that is no multiple of 8 bytes, or too far back, is told", "[ipv6]") {
     Fixture t(way);
     SECTION("length") {
-        t.peer_sends_ip(ip_packet(from_peer(44), Bytes{proto_icmp, 0, 0, 1, 0, 0, 0, 1} + Bytes(13, 1)));
+        t.peer_sends_ip(ip_packet(from_peer(44), Bytes{proto_icmp, 0, 0, 1, 0, 0, 0, 1} + Bytes(13, 0x81)));
         CHECK(get32(t.expect_icmp(4, 0).icmp->body, 0) == 4);
     }
     SECTION("beyond 65,535") {
-        t.peer_sends_ip(ip_packet(from_peer(44), Bytes{proto_icmp, 0, 0xff, 0xf8, 0, 0, 0, 1} + Bytes(16, 1)));
+        t.peer_sends_ip(ip_packet(from_peer(44), Bytes{proto_icmp, 0, 0xff, 0xf8, 0, 0, 0, 1} + Bytes(16, 0x81)));
         CHECK(get32(t.expect_icmp(4, 0).icmp->body, 0) == 42);
     }
     t.expect_silence();

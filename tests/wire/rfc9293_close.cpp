@@ -62,9 +62,9 @@ WIRE_CASE("RFC 9293 3.6: half-close, we go on sending", "[close]") {
 }
 
 WIRE_CASE("RFC 9293 3.10.4: FIN waits for what was accepted before it", "[close]") {
-    auto t = established(way);
+    auto t = listening(way);
     t.flow().window = 1000;
-    t.peer_sends(ack(1));
+    open_passive(t);
     t.app_sends(2500);
     t.expect(data(1000).seq(1)).expect_silence();
     t.app_shuts_down();

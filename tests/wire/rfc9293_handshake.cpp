@@ -222,7 +222,7 @@ WIRE_CASE("RFC 9293 3.7.1: no MSS option means 1220 bytes on IPv6", "[handshake]
     auto t = listening(way);
     t.flow().offers_mss.reset();
     open_passive(t);
-    t.app_sends(3000);
+    t.set(SocketOption::no_delay, 1).app_sends(3000);
     t.expect(data(1220).seq(1)).expect(data(1220).seq(1221)).expect(data(560).seq(2441)).expect_silence();
 }
 
@@ -230,7 +230,7 @@ WIRE_CASE("RFC 9293 3.7.1: segments are no larger than the peer's MSS", "[handsh
     auto t = listening(way);
     t.flow().offers_mss = 700;
     open_passive(t);
-    t.app_sends(1500);
+    t.set(SocketOption::no_delay, 1).app_sends(1500);
     t.expect(data(700)).expect(data(700)).expect(data(100)).expect_silence();
 }
 
@@ -238,7 +238,7 @@ WIRE_CASE("RFC 9293 3.7.1: a larger MSS than the path has room for is not used",
     auto t = listening(way);
     t.flow().offers_mss = 9000;
     open_passive(t);
-    t.app_sends(2000);
+    t.set(SocketOption::no_delay, 1).app_sends(2000);
     t.expect(data(1440)).expect(data(560)).expect_silence();
 }
 
@@ -246,7 +246,7 @@ WIRE_CASE("RFC 6691 2: the MSS leaves room for the timestamps of each segment", 
     auto t = listening(way);
     t.flow().offers_ts = true;
     open_passive(t);
-    t.app_sends(2000);
+    t.set(SocketOption::no_delay, 1).app_sends(2000);
     t.expect(data(1428)).expect(data(572)).expect_silence();
 }
 
