@@ -37,6 +37,7 @@ struct Outcome {
     std::optional<TcpPhase> or_phase{};  ///< permitted too
     std::uint32_t new_bytes = 0;   ///< that the application can read
     bool bytes_may_wait = false;   ///< or be left to be repeated
+    bool may_be_gone = false;      ///< a half-open connection may also end
     std::uint32_t rcv_nxt = 0;     ///< afterwards
 };
 
@@ -122,6 +123,8 @@ Outcome repeated_syn(const Block& c, const Arrival& s) {
     out.bytes_may_wait = true;
     if (out.phase != c.phase) out.or_phase = c.phase;
     out.answers |= ack_back | syn_and_ack | none;
+    // Untrimmed, what reaches into the window is a SYN in the window.
+    out.may_be_gone = acceptable(c, s);
     return out;
 }
 
@@ -258,7 +261,8 @@ std::string try_one(TcpPhase phase, Way way, std::size_t seq_place, std::size_t 
     const TcpConnectionState* c = t.connection();
     const TcpPhase have = c == nullptr ? TcpPhase::closed : c->phase;
     const TcpPhase want_phase = want.phase == TcpPhase::listen ? TcpPhase::closed : want.phase;
-    const bool phase_fits = have == want_phase || (want.or_phase && have == *want.or_phase);
+    const bool phase_fits = have == want_phase || (want.or_phase && have == *want.or_phase) ||
+                            (want.may_be_gone && have == TcpPhase::closed);
     std::size_t readable = want.new_bytes;
     if (t.socket && t.stack().info(t.socket) && have != TcpPhase::closed) readable = t.readable() - readable_before;
     t.ignore_output();
