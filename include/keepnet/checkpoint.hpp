@@ -198,7 +198,8 @@ struct RestoreOptions {
     /// Asked with the number of this incarnation before anything else happens; false: another copy is, or will be,
     /// alive, and this one must not speak.
     std::function<bool(std::uint64_t epoch)> fence{};
-    /// Ask the peer of a connection to retransmit, by ICMPv6, when no ACK of ours can (DURABILITY 8). Off: its own timer.
+    /// Ask the peer of a connection to retransmit, by ICMPv6 (RFC 6069), when no ACK of ours can, if it is on the link.
+    /// Off: its own timer.
     bool icmp_kick = false;
     /// The arena is known to hold zeros (a fresh mapping): it need not be cleared.
     bool arena_is_zeroed = false;

@@ -204,7 +204,7 @@ void transfer(Io& io, S& s, M m) {
 template <class Io, Is<StackState> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
-           cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, ready, suspend,
+           cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, kick_peers, ready, suspend,
            suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
            icmp_errors, challenge_acks, half_open] = s;
     transfer(io, random, m.getRandom());
@@ -222,6 +222,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(wire_clock_resumed_ns, WireClockResumed);
     KEEPNET_FIELD(now, Now);
     KEEPNET_FIELD(restarts, Restarts);
+    KEEPNET_FIELD(kick_peers, KickPeers);
     KEEPNET_FIELD(ready, Ready);
     KEEPNET_FIELD(suspend, Suspend);
     KEEPNET_FIELD(suspend_until, SuspendUntil);

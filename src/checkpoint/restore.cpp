@@ -85,6 +85,7 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
     const durability::ResumeOptions resume{.now = options.now,
                                            .elapsed = elapsed_of(options, header),
                                            .entropy = options.entropy,
+                                           .icmp_kick = options.icmp_kick,
                                            .epoch = epoch,
                                            .wire_clock_reserved_ns = header.record.wire_clock_reserved_ns};
     resume_core(**core, resume);

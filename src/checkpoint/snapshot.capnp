@@ -126,6 +126,7 @@ struct Stack {
   challengeAcks :group { tokens @38 :UInt32; refilled @39 :Int64; }
   halfOpen :group { tokens @40 :UInt32; refilled @41 :Int64; }
   silentUntil @42 :UInt32;          # cut number
+  kickPeers @43 :Bool;
 }
 
 struct Statistics {

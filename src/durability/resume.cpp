@@ -8,6 +8,8 @@ namespace keepnet::durability {
 namespace {
 
 constexpr Instant latest{INT64_MAX / 4};
+/// 2^31 ms of it would look like a step back (RFC 7323 5.2); 24.8 days.
+constexpr Duration wire_clock_step_max = seconds(std::int64_t{20} * 24 * 3600);
 constexpr Duration elapsed_max = seconds(std::int64_t{10} * 365 * 24 * 3600);
 
 struct Shift {
@@ -50,7 +52,7 @@ bool anything_is_held(const World& w) {
 // DURABILITY 1: a cut reserves TSval and the ISN clock ahead; the next run starts behind that, and stands there until
 // it has committed a reservation of its own, or else a second crash would take the clock back.
 void renew_wire_clock(StackState& s, const ResumeOptions& options, Duration elapsed, bool hold) {
-    const std::int64_t aged = wire_clock_ns(s, s.now) + elapsed.ns;
+    const std::int64_t aged = wire_clock_ns(s, s.now) + std::min(elapsed, wire_clock_step_max).ns;
     const std::int64_t start = std::min(std::max(aged, options.wire_clock_reserved_ns), wire_clock_last_ns);
     s.wire_clock_offset = Duration{start - options.now.ns};
     s.wire_clock_resumed_ns = start;
@@ -91,6 +93,7 @@ void renew(World& w, const ResumeOptions& options) {
     s.now = options.now;
     ++s.restarts;
     s.ready = false;
+    s.kick_peers = options.icmp_kick;
     s.suspend = SuspendPhase::running;
     s.suspend_until = never;
     s.resume_cursor = 0;

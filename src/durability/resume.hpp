@@ -17,6 +17,7 @@ struct ResumeOptions {
     Instant now{};                            ///< on the new clock
     Duration elapsed{};                       ///< since the cut; unknown or negative: 0
     std::array<std::uint8_t, 32> entropy{};
+    bool icmp_kick = false;                   ///< for StackState::kick_peers
     std::uint64_t epoch = 0;                  ///< what the embedder's fence counts, or 0
     /// What the cut reserved for the wire clock, ns; INT64_MIN: an adopted arena, whose own clock is the truth.
     std::int64_t wire_clock_reserved_ns = INT64_MIN;

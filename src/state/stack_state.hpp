@@ -42,6 +42,7 @@ struct StackState {
     Instant now{};
 
     std::uint64_t restarts = 0;
+    bool kick_peers = false;         ///< restored: who holds data back is asked for it, by ICMPv6 (RFC 6069)
     bool ready = true;               ///< Stack::ready() has been called since the last restore
     SuspendPhase suspend = SuspendPhase::running;
     Deadline suspend_until = never;

@@ -18,6 +18,7 @@ void pace_resumed(TcpContext& cx) {
     for (; cursor < end && budget != 0; ++cursor) {
         if (!cx.w.connections.is_live(cursor) || !cx.w.connections.get(cursor).resume_owed) continue;
         cx.tables.run.set(cursor);
+        kick_peer(cx, cx.w.connections.get(cursor));
         --budget;
     }
     cx.w.edit_stack().resume_cursor = cursor;

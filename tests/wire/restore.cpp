@@ -641,3 +641,31 @@ WIRE_CASE("a server that sends 100 packets with a snapshot after each, is killed
     CHECK(t.flow().rcv_nxt == 1 + 100 * packet);
     CHECK(t.stack().restarts() == 1);
 }
+
+WIRE_CASE("DURABILITY 8, RFC 6069: a restored receiver asks its peer for what it holds back, if the embedder wants that",
+          "[restore]") {
+    for (const bool wanted : {false, true}) {
+        auto t = established(way);
+        t.peer_sends(data(100)).app_reads(100);
+        t.after(100_ms).snapshot().ignore_output();
+        t.crash(1_s, {.icmp_kick = wanted});
+        bool asked = false;
+        while (const auto p = t.take()) {
+            if (!p->icmp) continue;
+            asked = true;
+            CHECK(p->icmp->type == 1);
+            CHECK(p->icmp->code == 0);
+            // The quoted segment: from the peer, and where it would go on.
+            const Bytes& body = p->icmp->body;
+            REQUIRE(body.size() == 4 + 60);
+            const Seq next = t.connection()->rcv.nxt;
+            CHECK(std::equal(peer_address.octets.begin(), peer_address.octets.end(), body.begin() + 4 + 8));
+            CHECK(std::equal(stack_address.octets.begin(), stack_address.octets.end(), body.begin() + 4 + 24));
+            CHECK(body[4 + 40] << 8 == (t.connection()->remote.port & 0xff00));
+            CHECK((body[48] << 24 | body[49] << 16 | body[50] << 8 | body[51]) == static_cast<int>(next.raw));
+        }
+        CHECK(asked == wanted);
+        t.peer_sends(data(10));
+        t.app_reads(10);
+    }
+}
