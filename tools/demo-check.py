@@ -167,12 +167,18 @@ class Check:
     def wait_until_it_serves(self):
         self.server.wait_until_it_serves(self.left())
 
+    def restart(self):
+        self.server.kill()
+        self.kills += 1
+        return self.server.start()
+
     def kill_and_measure(self, download):
         watch = FirstByte()
         try:
-            self.server.kill()
-            self.kills += 1
-            started = self.server.start()
+            started = self.restart()
+            while random.random() < 0.25:  # before it has said a word, or even restored
+                time.sleep(random.uniform(0, 0.02))
+                started = self.restart()
             first = watch.wait(time.monotonic() + min(self.left(), 30))
         finally:
             watch.close()

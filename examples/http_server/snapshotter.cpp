@@ -87,6 +87,7 @@ Snapshotter::Outcome Snapshotter::write(Job& job) {
         const auto progress = job.encoder.step();
         if (!progress) return std::unexpected(progress.error().message);
         if (*progress == Progress::done) break;
+        if (stop_) return std::unexpected("stopped");
         // The polling thread sweeps at once after a cut, so this is rare and short.
         if (*progress == Progress::waiting) std::this_thread::sleep_for(std::chrono::microseconds(20));
     }

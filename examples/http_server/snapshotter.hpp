@@ -3,6 +3,7 @@
 // is done.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <expected>
@@ -44,7 +45,7 @@ class Snapshotter {
     using Outcome = std::expected<void, std::string>;
 
     void run();
-    static Outcome write(Job& job);
+    Outcome write(Job& job);
 
     keepnet::Stack& stack_;
     keepnet::checkpoint::SnapshotStore& store_;
@@ -55,7 +56,7 @@ class Snapshotter {
     std::condition_variable changed_;
     std::optional<Job> job_;
     std::optional<Outcome> outcome_;
-    bool stop_ = false;
+    std::atomic<bool> stop_ = false;
     std::thread thread_;
 };
 
