@@ -269,7 +269,13 @@ void abort(TcpContext& cx, Handle<SocketState> socket) {
     if (w.listeners.find(s.listener) != nullptr) close_listener(cx, s.listener.index());
     TcpConnectionState* c = edit_connection(cx, socket);
     if (c == nullptr) return;
-    abort_connection(cx, *c, Error::connection_aborted);
+    // RFC 9293 3.10.5: a peer that has everything and has closed its side needs no reset.
+    const bool both_closed = c->phase == TcpPhase::closing || c->phase == TcpPhase::last_ack;
+    if (both_closed && c->snd.max == snd_end(*c)) {
+        end_connection(cx, *c, Error::connection_aborted, Verdict::closed);
+    } else {
+        abort_connection(cx, *c, Error::connection_aborted);
+    }
     c->socket = {};
     settle(cx, *c);
 }

@@ -20,7 +20,7 @@ struct Segment {
     Endpoint local{};
     Endpoint remote{};
     Slice payload{};
-    bool fin = false;  ///< cleared when the window cuts it off
+    bool fin = false;            ///< cleared when the window cuts it off
     bool came_with_syn = false;  ///< its window is not scaled (RFC 7323 2.2), also when the SYN was taken off
     std::uint8_t traffic_class = 0;
     [[nodiscard]] std::uint32_t length() const {
