@@ -9,6 +9,8 @@ set(KEEPNET_SANITIZE_FLAGS "")
 if(KEEPNET_SANITIZE)
     list(APPEND KEEPNET_SANITIZE_FLAGS -fsanitize=${KEEPNET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
         -D_GLIBCXX_ASSERTIONS)
+    # The core has no RTTI, so a driver cannot ask the objects that the core made for their type.
+    list(APPEND KEEPNET_SANITIZE_FLAGS -fno-sanitize=vptr)
 endif()
 if(KEEPNET_FUZZ)
     if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
