@@ -71,7 +71,8 @@ void on_address_lost(TcpContext& cx) {
         const Endpoint& local = w.connections.get(i).local;
         const auto own = ip::find_address(cx, local.address, local.interface, true);
         const auto duplicate = static_cast<std::uint8_t>(AddressStatus::duplicate);
-        if (is_dead(w.connections.get(i)) || (own && w.addresses.get(*own).status != duplicate)) continue;
+        if (is_dead(w.connections.get(i)) || local.address.is_loopback()) continue;
+        if (own && w.addresses.get(*own).status != duplicate) continue;
         TcpConnectionState& c = w.connections.edit(i);
         end_connection(cx, c, Error::address_gone, Verdict::address_gone);
         settle(cx, c);

@@ -234,6 +234,7 @@ TEST_CASE("output: no_route, and a source that is not ours") {
     r.destination = F::peer;
     CHECK(ip::output(cx, r) == ip::OutputResult::sent);
     REQUIRE(ip::remove_address(cx, F::nic, F::own));
+    CHECK(f.w.address_lost);
     CHECK(ip::output(cx, r) == ip::OutputResult::no_route);  // the prefix went with the address
     f.sent();
 }

@@ -245,8 +245,10 @@ TEST_CASE("DURABILITY 8: a conflict after a restore takes the address away") {
     // What we said ourselves comes back: no conflict.
     for (const Packet& p : packets) f.receive(p.frame);
     CHECK(f.status(F::own) == AddressStatus::preferred);
+    CHECK_FALSE(f.w.address_lost);
     receive_claim(f, F::own);
     CHECK(f.status(F::own) == AddressStatus::duplicate);
+    CHECK(f.w.address_lost);  // transports are to know
     f.sent();
 }
 
@@ -298,8 +300,10 @@ TEST_CASE("addresses: lifetimes end in deprecated, then in nothing (RFC 4862 5.5
     f.rebuild();
     f.advance(10_s);
     CHECK(f.status(F::own) == AddressStatus::deprecated);
+    CHECK_FALSE(f.w.address_lost);
     f.advance(10_s);
     CHECK(f.status(F::own) == AddressStatus::invalid);
+    CHECK(f.w.address_lost);
     CHECK(f.next_deadline() > f.now + 3600_s);
 }
 
