@@ -58,8 +58,8 @@ struct WindowChoice {
     if (gain > n.room) gain = n.room;
     if (gain < n.step) gain = 0;
     std::uint32_t window = held + gain < limit ? held + gain : limit;
-    window -= window % unit;
-    if (window < held) window = (held + unit - 1) / unit * unit;
+    window &= ~(unit - 1);
+    if (window < held) window = (held + unit - 1) & ~(unit - 1);
     if (window > limit) window = limit;
     const Seq edge = n.ack + window;
     return {static_cast<std::uint16_t>(window >> n.wscale), max_seq(n.adv, edge)};

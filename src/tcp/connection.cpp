@@ -58,7 +58,8 @@ void update_grant(TcpContext& cx, std::uint32_t i, const TcpConnectionState& c) 
 void update_timers(TcpContext& cx, TcpConnectionState& c) {
     TcpTimers& t = c.timers;
     const TcpConfig& config = cx.w.config().tcp;
-    if (needs_persist(c)) {
+    const bool has_text = c.snd.nxt != snd_end(c);
+    if (has_text && needs_persist(c)) {
         if (t.persist == never) {
             t.persist = cx.now + current_rto(c.rtt, config);
             c.probes_sent = 0;
@@ -72,7 +73,7 @@ void update_timers(TcpContext& cx, TcpConnectionState& c) {
         if (!waits) t.user_timeout = never;
         if (waits && t.user_timeout == never) t.user_timeout = cx.now + give_up_after(cx, c);
     }
-    if (!is_corked(c)) {
+    if (!has_text || !is_corked(c)) {
         t.cork = never;
     } else if (t.cork == never) {
         t.cork = cx.now + cork_max;

@@ -1,6 +1,7 @@
-// A restored receiver waits for its peer's retransmission timer, which may have been backed off for minutes, unless its
-// ACK happens to be news. RFC 6069: a sender that learns, from an ICMPv6 "no route to destination" about its retransmission, that
-// the path and not congestion was the matter, takes its back-off back, and if its time has come, sends at once.
+// A restored receiver waits for its peer's retransmission timer, which may have been backed off for minutes,
+// unless its ACK happens to be news. RFC 6069: a sender that learns, from an ICMPv6 "no route to destination"
+// about its retransmission, that the path and not congestion was the matter, takes its back-off back, and if
+// its time has come, sends at once.
 #include "tcp/verbs.hpp"
 #include "wire/icmpv6.hpp"
 #include "wire/tcp.hpp"
@@ -11,7 +12,8 @@ namespace {
 
 /// Whatever it has been told by us, it may hold data back.
 bool can_receive(const TcpConnectionState& c) {
-    return c.phase == TcpPhase::established || c.phase == TcpPhase::fin_wait_1 || c.phase == TcpPhase::fin_wait_2;
+    return c.phase == TcpPhase::established || c.phase == TcpPhase::fin_wait_1 ||
+           c.phase == TcpPhase::fin_wait_2;
 }
 
 /// The segment that the peer would send first: what the error quotes, 60 bytes.

@@ -210,7 +210,8 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     }
     c.timers.user_timeout = never;  // progress: settle() starts it anew if something is still under way
     c.timers.retransmit = c.snd.nxt != c.snd.una ? cx.now + current_rto(c.rtt, cx.w.config().tcp) : never;
-    ip::confirm_reachable(cx, c.remote.address, c.remote.interface);
+    // Once for all that comes at one instant.
+    if (c.last_heard != cx.now) ip::confirm_reachable(cx, c.remote.address, c.remote.interface);
     if (fin_acked) on_fin_acked(cx, c);
     notify_writable(cx, c);
 }

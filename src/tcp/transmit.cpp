@@ -337,13 +337,12 @@ Seq ack_field(const TcpConnectionState& c) {
     if (!is_synchronized(c) || !after(end, c.rcv.acked)) return end;
     const std::uint32_t step = ack_step_segments * c.mss;
     if (c.policy != DurabilityPolicy::none && end - c.rcv.acked > step) end = c.rcv.acked + step;
-    // Each ACK that does not fit the old edge's scale pushes the edge on (choose_window). Once that has gone
-    // far beyond the buffer, only numbers that fit are acknowledged.
+    // Each ACK that does not fit the old edge's scale pushes the edge on (choose_window). Once more than the
+    // buffer, and some, waits to be read, only numbers that fit are acknowledged.
     const std::uint32_t unit = 1U << c.rcv.wscale;
-    const std::uint32_t misfit = (c.rcv.adv - end) % unit;
+    const std::uint32_t misfit = (c.rcv.adv - end) & (unit - 1);
     if (misfit == 0 || c.rcv.fin_received) return end;
-    const std::uint32_t slack = c.rcv.buffer / 8 + 64 * unit;
-    if (!after(c.rcv.adv, rcv_consumed(c) + c.rcv.buffer + slack)) return end;
+    if (c.receive_queue.bytes <= c.rcv.buffer + c.rcv.buffer / 8 + 64 * unit) return end;
     return max_seq(c.rcv.acked, end - (unit - misfit));
 }
 

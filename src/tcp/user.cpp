@@ -204,6 +204,10 @@ std::expected<void, Error> consume(TcpContext& cx, Handle<SocketState> socket, s
     trim_front(cx.w, c->receive_queue, static_cast<std::uint32_t>(bytes), nullptr);
     c->rx_consumed += bytes;
     owe_window_update(cx, *c);
+    // What ack_field() kept back for want of room.
+    if (is_synchronized(*c) && c->timers.delayed_ack == never && after(acknowledgeable(*c), c->rcv.acked)) {
+        c->ack_now = true;
+    }
     settle(cx, *c);
     return {};
 }

@@ -157,7 +157,8 @@ bool is_window_update_due(const TcpConnectionState& c);
 /// ACK field: how far the peer may be told, in steps of eight segments (DURABILITY 1).
 Seq ack_field(const TcpConnectionState& c);
 ip::OutputRequest request_for(const TcpConnectionState& c);
-/// Asks the peer of a restored connection for what it may hold back, if the embedder wants that (DURABILITY 8).
+/// Asks the peer of a restored connection for what it may hold back, if the embedder wants that (DURABILITY
+/// 8).
 void kick_peer(TcpContext& cx, const TcpConnectionState& c);
 
 // --- reset.cpp ---

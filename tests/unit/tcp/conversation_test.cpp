@@ -156,3 +156,43 @@ TEST_CASE("DURABILITY 1: under policy snapshot nothing leaves before a commit, a
     CHECK(p.a.stack.commit_wanted() == never);
     CHECK(p.b.stack.commit_wanted() == never);
 }
+
+TEST_CASE(
+    "DURABILITY 1: a granted byte has room: a peer of many small segments does not outgrow the buffer") {
+    StackConfig config = Pair::small();
+    config.tcp.receive_buffer = 200'000;  // scaled by 4
+    Pair p(config);
+    p.connect();
+    REQUIRE(p.a.stack.set_option(p.client, SocketOption::no_delay, 1));
+    REQUIRE(p.b.stack.set_option(p.server, SocketOption::quick_ack, 1));
+    // Odd sizes: each ACK would push the edge on by up to 3 bytes.
+    std::uint64_t sent = 0, got = 0;
+    for (int i = 0; i < 60'000 && p.b.connection(p.server).receive_queue.bytes < 260'000; ++i) {
+        pump_send(p.a, p.client, sent, sent + 5);
+        if (i % 63 == 0) p.run(microseconds(100));
+    }
+    p.run(seconds(1));
+    CHECK(p.b.connection(p.server).receive_queue.bytes <= 200'000 + 200'000 / 8 + 1000);
+    // And all of it arrives once the application reads; nothing is left unacknowledged.
+    REQUIRE(p.run_until(
+        [&] {
+            REQUIRE(pump_receive(p.b, p.server, got));
+            return got == sent && p.a.connection(p.client).send_queue.bytes == 0;
+        },
+        seconds(30)));
+}
+
+TEST_CASE("A receive buffer that is made smaller takes nothing back, and what was granted is acknowledged") {
+    Pair p;
+    p.connect();
+    REQUIRE(p.b.stack.set_option(p.server, SocketOption::receive_buffer, 4096));
+    std::uint64_t sent = 0, got = 0;
+    pump_send(p.a, p.client, sent, 50'003);
+    REQUIRE(p.run_until(
+        [&] {
+            REQUIRE(pump_receive(p.b, p.server, got));
+            return got == sent && p.a.connection(p.client).send_queue.bytes == 0;
+        },
+        seconds(5)));
+    CHECK(p.a.stack.statistics().tcp_segments_retransmitted == 0);
+}
