@@ -6,8 +6,6 @@ namespace keepnet::tcp {
 
 namespace {
 
-constexpr std::size_t packet_bytes_max = 65535;
-
 /// Counts and returns false when the segment goes no further.
 bool open_segment(TcpContext& cx, const ip::TransportInput& in, Segment& s) {
     World& w = cx.w;
