@@ -146,7 +146,7 @@ TEST_CASE("a connect that nobody answers is cancelled by its timer") {
     rig.finish();
 }
 
-TEST_CASE("a blocked write is cancelled; what it did accept arrives") {
+TEST_CASE("a blocked write is cancelled, what it did accept arrives") {
     Rig rig;
     auto [client, server] = rig.connected();
     const std::string block(100'000, 'x');

@@ -241,7 +241,7 @@ TEST_CASE("handlers on a strand of the io_context run there, with the transfer")
     CHECK(called);
 }
 
-TEST_CASE("a waiting operation is outstanding work; a finished one is not") {
+TEST_CASE("a waiting operation is outstanding work, a finished one is not") {
     Rig rig;
     auto [client, server] = rig.connected();
     rig.settle();

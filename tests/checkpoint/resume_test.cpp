@@ -48,7 +48,7 @@ void make_time_wait(World& w, std::uint32_t i) {
 
 }  // namespace
 
-TEST_CASE("times go into the new clock; what ages has aged, what we owe has not") {
+TEST_CASE("times go into the new clock, what ages has aged, what we owe has not") {
     Sample sample;
     make_time_wait(sample.w(), 1);
     sample.w().connections.edit(0U).ts.recent_at = sample.w().stack().now - 3_s;

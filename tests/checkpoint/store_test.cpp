@@ -204,7 +204,7 @@ TEST_CASE("kill -9 at any instant leaves a whole snapshot") {
     }
 }
 
-TEST_CASE("save: cut, encode, commit; on failure the cut is given up") {
+TEST_CASE("save: cut, encode, commit, on failure the cut is given up") {
     Sample sample;
     checkpoint::MemoryStore store;
     const auto saved = checkpoint::save(*sample.stack, store, {.blobs = {{"a", {1}}}});

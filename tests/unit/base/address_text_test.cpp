@@ -18,7 +18,7 @@ std::string text(const Ipv6Address& a) {
 
 }  // namespace
 
-TEST_CASE("address text: RFC 5952 4, 5 out; the same forms and the others in") {
+TEST_CASE("address text: RFC 5952 4, 5 out, the same forms and the others in") {
     struct Case {
         const char* in;
         const char* out;

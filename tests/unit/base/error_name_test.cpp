@@ -28,7 +28,7 @@ void check_names() {
 
 }  // namespace
 
-TEST_CASE("error names: each has its own, in lower case; a number that is no error has none") {
+TEST_CASE("error names: each has its own, in lower case, a number that is no error has none") {
     check_names<Error>();
     check_names<wire::ParseError>();
     CHECK(name(Error::would_block) == "would_block");

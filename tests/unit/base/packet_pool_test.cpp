@@ -34,7 +34,7 @@ TEST_CASE("A buffer is free again when its last reference goes") {
     CHECK(f.pool.allocate(PoolUse::receive) == a);
 }
 
-TEST_CASE("Sending and what can be had again leave a reserve; receiving takes the last buffer") {
+TEST_CASE("Sending and what can be had again leave a reserve, receiving takes the last buffer") {
     PoolFixture f(16);
     int n = 0;
     while (f.pool.allocate(PoolUse::send) != no_buffer) ++n;

@@ -70,7 +70,7 @@ TEST_CASE("random: what was given out is no longer in the state") {
     }
 }
 
-TEST_CASE("random: entropy changes what comes, whatever its length; zeros and nothing do too") {
+TEST_CASE("random: entropy changes what comes, whatever its length, zeros and nothing do too") {
     const auto base = seeded(5);
     std::vector<std::vector<std::uint32_t>> streams;
     const Bytes kinds[] = {{}, {0}, {0, 0}, {1}, Bytes(32, 0), Bytes(33, 0), Bytes(64, 0), Bytes(32, 1)};

@@ -65,7 +65,7 @@ Ipv6Address link_local(F& f) { return f.w.addresses.get(0U).address; }
 
 }  // namespace
 
-TEST_CASE("RFC 4862 5.4: a probe, a second of silence, and the address is ours; RFC 9131: routers are told") {
+TEST_CASE("RFC 4862 5.4: a probe, a second of silence, and the address is ours, RFC 9131: routers are told") {
     F f{with_dad()};
     CHECK(f.status(F::own) == AddressStatus::tentative);
     expect_probe(f.sent_one(), F::own);

@@ -150,7 +150,7 @@ TEST_CASE("RFC 4861 7.3.2: REACHABLE, STALE, DELAY, PROBE, and a confirmed answe
     CHECK(phase(f) == Phase::reachable);
 }
 
-TEST_CASE("RFC 4861 7.3.3: three unanswered probes and the entry is gone; the next packet asks everybody") {
+TEST_CASE("RFC 4861 7.3.3: three unanswered probes and the entry is gone, the next packet asks everybody") {
     F f;
     f.introduce();
     f.output(F::peer);

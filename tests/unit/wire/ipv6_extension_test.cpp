@@ -22,7 +22,7 @@ ExtensionWalk reaches(NextHeader upper, std::size_t offset, std::uint32_t pointe
 
 }  // namespace
 
-TEST_CASE("fragment header: RFC 8200 4.5, there and back; reserved bits are ignored") {
+TEST_CASE("fragment header: RFC 8200 4.5, there and back, reserved bits are ignored") {
     const FragmentRepr f{NextHeader::tcp, 0x1238, true, 0xdead'beef};
     Bytes out(fragment_header_bytes);
     CHECK(emit_fragment(f, out) == fragment_header_bytes);

@@ -52,7 +52,7 @@ TEST_CASE("tcp: the header of RFC 9293 3.1, there and back") {
     CHECK(*r == plain());
 }
 
-TEST_CASE("tcp: every combination of flags; reserved bits are ignored") {
+TEST_CASE("tcp: every combination of flags, reserved bits are ignored") {
     for (unsigned f = 0; f < 256; ++f) {
         TcpRepr r = plain();
         r.flags = TcpFlags::from_byte(static_cast<std::uint8_t>(f));
