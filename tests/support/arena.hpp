@@ -14,7 +14,8 @@ class Arena {
   public:
     Arena() = default;
     explicit Arena(std::size_t bytes) : bytes_(bytes) {
-        void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                         -1, 0);
         if (p == MAP_FAILED) std::abort();
         data_ = static_cast<std::byte*>(p);
     }

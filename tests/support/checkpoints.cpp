@@ -17,8 +17,9 @@ Bytes encode_cut(Stack& stack, CutId id, const std::vector<checkpoint::Blob>& bl
 
 }  // namespace
 
-/// The value is encoded, decoded into a new arena and takes the old one's place. A cut that is out belongs to the old
-/// value, so there is no swap before its commit; what waits between the layers, or for the device, is no state.
+/// The value is encoded, decoded into a new arena and takes the old one's place. A cut that is out belongs to
+/// the old value, so there is no swap before its commit; what waits between the layers, or for the device, is
+/// no state.
 void Fixture::between() {
     if (way_ != Way::swapped || still_ || !cuts_.empty()) return;
     {
@@ -95,8 +96,8 @@ Fixture& Fixture::auto_commit(bool on) {
 Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptions& options) {
     INFO(diary());
     REQUIRE(!durable_.empty());
-    diary_.push_back("* " + std::to_string((now_ - mark_).us()) + " us crash, back " + std::to_string(elapsed.ms()) +
-                     " ms later");
+    diary_.push_back("* " + std::to_string((now_ - mark_).us()) + " us crash, back " +
+                     std::to_string(elapsed.ms()) + " ms later");
     cuts_.clear();
     device_->from_stack.clear();
     device_->to_stack.clear();

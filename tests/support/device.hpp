@@ -1,4 +1,5 @@
-// The two ends of a scripted wire: frames for the stack go in at one side, what it sent is taken at the other.
+// The two ends of a scripted wire: frames for the stack go in at one side, what it sent is taken at the
+// other.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,9 @@ namespace keepnet::test {
 
 class ScriptedDevice final : public LinkDevice {
   public:
-    explicit ScriptedDevice(const MacAddress& mac, std::uint16_t mtu = 1500) { capabilities_ = {.mtu = mtu, .mac = mac}; }
+    explicit ScriptedDevice(const MacAddress& mac, std::uint16_t mtu = 1500) {
+        capabilities_ = {.mtu = mtu, .mac = mac};
+    }
 
     std::deque<Bytes> to_stack;
     std::deque<Bytes> from_stack;
@@ -42,7 +45,8 @@ class ScriptedDevice final : public LinkDevice {
         std::size_t n = 0;
         for (; n < frames.size() && transmit_room != 0; ++n) {
             Bytes bytes(frames[n].header.begin(), frames[n].header.end());
-            for (const ByteView slice : frames[n].payload) bytes.insert(bytes.end(), slice.begin(), slice.end());
+            for (const ByteView slice : frames[n].payload)
+                bytes.insert(bytes.end(), slice.begin(), slice.end());
             from_stack.push_back(std::move(bytes));
             if (transmit_room != SIZE_MAX) --transmit_room;
         }

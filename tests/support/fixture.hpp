@@ -1,5 +1,5 @@
-// A whole stack on a scripted wire, under virtual time. The peer is the test; it answers neighbour solicitations by
-// itself. A test reads like a packet diary:
+// A whole stack on a scripted wire, under virtual time. The peer is the test; it answers neighbour
+// solicitations by itself. A test reads like a packet diary:
 //
 //     WIRE_CASE("RFC 9293 3.6: ...") {
 //         auto t = fin_wait_1(way);
@@ -7,12 +7,13 @@
 //         t.expect(TcpPhase::fin_wait_2).expect_silence();
 //     }
 //
-// WIRE_CASE runs its body three ways: plain; with the value encoded, decoded into a new arena and swapped in before
-// every call of the stack (no time passes, nobody is told); and with every request between the layers in a queue that
-// delays it, is full now and then, and completes late. Nothing that the wire or the application sees may differ.
+// WIRE_CASE runs its body three ways: plain; with the value encoded, decoded into a new arena and swapped in
+// before every call of the stack (no time passes, nobody is told); and with every request between the layers
+// in a queue that delays it, is full now and then, and completes late. Nothing that the wire or the
+// application sees may differ.
 //
-// Whatever the script says, each frame from the stack is checked for what always holds: checksums, lengths, option
-// rules, content, windows, timestamps, and, while output is held, the marks (DURABILITY 1).
+// Whatever the script says, each frame from the stack is checked for what always holds: checksums, lengths,
+// option rules, content, windows, timestamps, and, while output is held, the marks (DURABILITY 1).
 #pragma once
 
 #include <deque>
@@ -85,7 +86,8 @@ class Fixture {
     /// An IPv6 packet, in a frame of its own.
     Fixture& peer_sends_ip(ByteView packet);
     Fixture& peer_sends_frame(Bytes frame);
-    Fixture& peer_sends_icmp(std::uint8_t type, std::uint8_t code, ByteView body, std::uint8_t hop_limit = 64);
+    Fixture& peer_sends_icmp(std::uint8_t type, std::uint8_t code, ByteView body,
+                             std::uint8_t hop_limit = 64);
     Fixture& peer_sends_udp(const UdpFields& udp);
     /// The TCP segment as the peer would put it into an IPv6 packet.
     Bytes peer_packet(const Segment& segment);
@@ -94,7 +96,8 @@ class Fixture {
     Fixture& use_flow(std::size_t n);
     /// Does the peer answer neighbour solicitations?
     bool answers_nd = true;
-    /// The peer's address on the wire; another one than peer_address is reached through a router at peer_link_local.
+    /// The peer's address on the wire; another one than peer_address is reached through a router at
+    /// peer_link_local.
     Ipv6Address peer = peer_address;
 
     // --- what must come ---
@@ -189,7 +192,9 @@ class Fixture {
     bool check_content = true;
     /// A test that ends with the stack in pieces on purpose.
     bool skip_teardown = false;
-    std::uint64_t drops(DropReason reason) { return stack_->statistics().drops[static_cast<std::size_t>(reason)]; }
+    std::uint64_t drops(DropReason reason) {
+        return stack_->statistics().drops[static_cast<std::size_t>(reason)];
+    }
 
   private:
     struct Sent {
@@ -204,7 +209,7 @@ class Fixture {
     struct PendingCut {
         CutId id;
         Bytes bytes;
-        std::vector<Ends> ends;    ///< by flow
+        std::vector<Ends> ends;  ///< by flow
     };
 
     void between();
@@ -248,7 +253,8 @@ class Fixture {
     std::uint64_t swaps_ = 0;
 };
 
-// --- each phase, reached from the one before it. The peer's SYN has an MSS option of 1440 and nothing else ---
+// --- each phase, reached from the one before it. The peer's SYN has an MSS option of 1440 and nothing else
+// ---
 
 Fixture listening(Way way, const FixtureOptions& options = {});
 Fixture syn_received(Way way, const FixtureOptions& options = {});
@@ -266,9 +272,9 @@ Fixture closing(Way way, const FixtureOptions& options = {});
 Fixture last_ack(Way way, const FixtureOptions& options = {});
 Fixture time_wait(Way way, const FixtureOptions& options = {});
 
-inline constexpr TcpPhase synchronized_phases[] = {TcpPhase::established, TcpPhase::fin_wait_1, TcpPhase::fin_wait_2,
-                                                   TcpPhase::close_wait,  TcpPhase::closing,    TcpPhase::last_ack,
-                                                   TcpPhase::time_wait};
+inline constexpr TcpPhase synchronized_phases[] = {
+    TcpPhase::established, TcpPhase::fin_wait_1, TcpPhase::fin_wait_2, TcpPhase::close_wait,
+    TcpPhase::closing,     TcpPhase::last_ack,   TcpPhase::time_wait};
 Fixture reach(TcpPhase phase, Way way, const FixtureOptions& options = {});
 
 void run_three_ways(void (*body)(Way));
@@ -279,7 +285,7 @@ void run_three_ways(void (*body)(Way));
 #define KEEPNET_JOIN(a, b) KEEPNET_JOIN2(a, b)
 /// A scripted case: `way` is in scope.
 #define WIRE_CASE(...) KEEPNET_WIRE_CASE(KEEPNET_JOIN(wire_case_, __LINE__), __VA_ARGS__)
-#define KEEPNET_WIRE_CASE(function, ...)                                           \
-    static void function(::keepnet::test::Way);                                    \
-    TEST_CASE(__VA_ARGS__) { ::keepnet::test::run_three_ways(&function); }         \
+#define KEEPNET_WIRE_CASE(function, ...)                                   \
+    static void function(::keepnet::test::Way);                            \
+    TEST_CASE(__VA_ARGS__) { ::keepnet::test::run_three_ways(&function); } \
     static void function([[maybe_unused]] ::keepnet::test::Way way)

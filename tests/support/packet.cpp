@@ -31,12 +31,15 @@ void put32(Bytes& out, std::uint32_t v) {
     put16(out, v >> 16);
     put16(out, v & 0xffff);
 }
-std::uint16_t get16(ByteView b, std::size_t at) { return static_cast<std::uint16_t>(b[at] * 256U + b[at + 1]); }
+std::uint16_t get16(ByteView b, std::size_t at) {
+    return static_cast<std::uint16_t>(b[at] * 256U + b[at + 1]);
+}
 std::uint32_t get32(ByteView b, std::size_t at) {
     return static_cast<std::uint32_t>(get16(b, at)) << 16 | get16(b, at + 2);
 }
 
-std::uint16_t checksum(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t next_header, ByteView data) {
+std::uint16_t checksum(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t next_header,
+                       ByteView data) {
     Bytes all(src.octets.begin(), src.octets.end());
     all.insert(all.end(), dst.octets.begin(), dst.octets.end());
     put32(all, static_cast<std::uint32_t>(data.size()));
@@ -53,8 +56,8 @@ std::uint16_t checksum(const Ipv6Address& src, const Ipv6Address& dst, std::uint
 
 Bytes ip_packet(const IpFields& ip, ByteView payload) {
     Bytes out;
-    put32(out, static_cast<std::uint32_t>(ip.version) << 28 | static_cast<std::uint32_t>(ip.traffic_class) << 20 |
-                   ip.flow_label);
+    put32(out, static_cast<std::uint32_t>(ip.version) << 28 |
+                   static_cast<std::uint32_t>(ip.traffic_class) << 20 | ip.flow_label);
     put16(out, ip.payload_length.value_or(static_cast<std::uint16_t>(payload.size())));
     out.push_back(ip.next_header);
     out.push_back(ip.hop_limit);
@@ -131,8 +134,8 @@ Bytes udp_datagram(const Ipv6Address& src, const Ipv6Address& dst, const UdpFiel
     return out;
 }
 
-Bytes icmp_message(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t type, std::uint8_t code, ByteView body,
-                   bool bad_checksum) {
+Bytes icmp_message(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t type, std::uint8_t code,
+                   ByteView body, bool bad_checksum) {
     Bytes out = Bytes{type, code, 0, 0} + body;
     set16(out, 2, checksum(src, dst, proto_icmp, out));
     if (bad_checksum) out[2] ^= 0x5a;
@@ -166,7 +169,8 @@ Bytes solicitation_body(const Ipv6Address& target, std::optional<MacAddress> sou
 Bytes advertisement_body(const Ipv6Address& target, bool router, bool solicited, bool override_cache,
                          std::optional<MacAddress> target_link) {
     Bytes out;
-    put32(out, (router ? 0x8000'0000U : 0U) | (solicited ? 0x4000'0000U : 0U) | (override_cache ? 0x2000'0000U : 0U));
+    put32(out, (router ? 0x8000'0000U : 0U) | (solicited ? 0x4000'0000U : 0U) |
+                   (override_cache ? 0x2000'0000U : 0U));
     out.insert(out.end(), target.octets.begin(), target.octets.end());
     if (target_link) {
         out.insert(out.end(), {2, 1});
@@ -193,7 +197,8 @@ std::string read_options(ByteView o, TcpFields& tcp) {
             ++i;
             continue;
         }
-        if (i + 1 >= o.size() || o[i + 1] < 2 || i + o[i + 1] > o.size()) return "TCP option runs past the header";
+        if (i + 1 >= o.size() || o[i + 1] < 2 || i + o[i + 1] > o.size())
+            return "TCP option runs past the header";
         const std::size_t length = o[i + 1];
         if (kind == 2 && length == 4) {
             tcp.mss = get16(o, i + 2);
@@ -271,10 +276,13 @@ std::expected<Packet, std::string> read_frame(ByteView frame) {
     p.src = address_at(ip, 8);
     p.dst = address_at(ip, 24);
     if (p.src.is_multicast()) return std::unexpected("multicast source");
-    if (p.dst.is_multicast() && p.eth_dst != multicast_mac(p.dst)) return std::unexpected("RFC 2464 7 mapping");
-    if (!p.dst.is_multicast() && p.eth_dst.is_multicast()) return std::unexpected("unicast in a multicast frame");
+    if (p.dst.is_multicast() && p.eth_dst != multicast_mac(p.dst))
+        return std::unexpected("RFC 2464 7 mapping");
+    if (!p.dst.is_multicast() && p.eth_dst.is_multicast())
+        return std::unexpected("unicast in a multicast frame");
     ByteView upper = ip.subspan(40);
-    if (auto problem = read_upper(p, upper); !problem.empty()) return std::unexpected(problem + ": " + p.text());
+    if (auto problem = read_upper(p, upper); !problem.empty())
+        return std::unexpected(problem + ": " + p.text());
     return p;
 }
 
@@ -288,8 +296,9 @@ std::string Packet::text() const {
     std::ostringstream out;
     out << test::text(src) << " > " << test::text(dst);
     if (tcp) {
-        out << " TCP " << tcp->src_port << ">" << tcp->dst_port << " " << flags_text(tcp->flags) << " seq=" << tcp->seq
-            << " ack=" << tcp->ack << " win=" << tcp->window << " len=" << tcp->payload.size();
+        out << " TCP " << tcp->src_port << ">" << tcp->dst_port << " " << flags_text(tcp->flags)
+            << " seq=" << tcp->seq << " ack=" << tcp->ack << " win=" << tcp->window
+            << " len=" << tcp->payload.size();
         if (tcp->mss) out << " mss=" << *tcp->mss;
         if (tcp->wscale) out << " ws=" << static_cast<unsigned>(*tcp->wscale);
         if (tcp->sack_permitted) out << " sackOK";
@@ -297,7 +306,8 @@ std::string Packet::text() const {
     } else if (udp) {
         out << " UDP " << udp->src_port << ">" << udp->dst_port << " len=" << udp->payload.size();
     } else if (icmp) {
-        out << " ICMPv6 type=" << static_cast<unsigned>(icmp->type) << " code=" << static_cast<unsigned>(icmp->code);
+        out << " ICMPv6 type=" << static_cast<unsigned>(icmp->type)
+            << " code=" << static_cast<unsigned>(icmp->code);
         if ((icmp->type == 135 || icmp->type == 136) && icmp->body.size() >= 20) {
             out << " target=" << test::text(address_at(icmp->body, 4));
         }

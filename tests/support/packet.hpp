@@ -1,5 +1,6 @@
 // Frames for scripted peers, built and read without a line of src/wire, so that an error there does not hide.
-// Ethernet II, IPv6 (RFC 8200), TCP (RFC 9293), UDP (RFC 768), ICMPv6 (RFC 4443), neighbour discovery (RFC 4861).
+// Ethernet II, IPv6 (RFC 8200), TCP (RFC 9293), UDP (RFC 768), ICMPv6 (RFC 4443), neighbour discovery (RFC
+// 4861).
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ namespace keepnet::test {
 using Bytes = std::vector<std::uint8_t>;
 
 namespace flag {
-inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20, ece = 0x40,
-                              cwr = 0x80;
+inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20,
+                              ece = 0x40, cwr = 0x80;
 }
 std::string flags_text(std::uint8_t flags);
 
@@ -31,7 +32,8 @@ std::uint16_t get16(ByteView b, std::size_t at);
 std::uint32_t get32(ByteView b, std::size_t at);
 
 /// RFC 8200 8.1, the straightforward way; 0 over data with a right checksum.
-std::uint16_t checksum(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t next_header, ByteView data);
+std::uint16_t checksum(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t next_header,
+                       ByteView data);
 
 struct IpFields {
     Ipv6Address src{};
@@ -54,13 +56,13 @@ struct TcpFields {
     std::uint8_t flags = 0;
     std::uint16_t window = 0;
     std::uint16_t urgent = 0;
-    std::uint8_t reserved = 0;                       ///< 4 bits behind the data offset
-    std::optional<std::uint8_t> data_offset{};       ///< words; unset: what is true
+    std::uint8_t reserved = 0;                  ///< 4 bits behind the data offset
+    std::optional<std::uint8_t> data_offset{};  ///< words; unset: what is true
     std::optional<std::uint16_t> mss{};
     std::optional<std::uint8_t> wscale{};
     bool sack_permitted = false;
     std::optional<std::pair<std::uint32_t, std::uint32_t>> ts{};  ///< TSval, TSecr
-    Bytes raw_options{};                             ///< before the others, as they are
+    Bytes raw_options{};                                          ///< before the others, as they are
     Bytes payload{};
     bool bad_checksum = false;
 };
@@ -76,8 +78,8 @@ struct UdpFields {
 Bytes udp_datagram(const Ipv6Address& src, const Ipv6Address& dst, const UdpFields& udp);
 
 /// `body` follows type, code and checksum.
-Bytes icmp_message(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t type, std::uint8_t code, ByteView body,
-                   bool bad_checksum = false);
+Bytes icmp_message(const Ipv6Address& src, const Ipv6Address& dst, std::uint8_t type, std::uint8_t code,
+                   ByteView body, bool bad_checksum = false);
 /// Body of an error: the 32-bit parameter, then the quoted packet.
 Bytes icmp_error_body(std::uint32_t parameter, ByteView quoted);
 Bytes echo_body(std::uint16_t identifier, std::uint16_t sequence, ByteView data);
@@ -94,7 +96,7 @@ struct Packet {
     std::uint8_t hop_limit = 0;
     std::uint8_t traffic_class = 0;
     std::uint32_t flow_label = 0;
-    Bytes ip{};                                      ///< the IPv6 packet
+    Bytes ip{};  ///< the IPv6 packet
     std::optional<TcpFields> tcp{};
     std::optional<UdpFields> udp{};
     struct Icmp {

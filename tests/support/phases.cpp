@@ -113,17 +113,28 @@ Fixture time_wait(Way way, const FixtureOptions& options) {
 Fixture reach(TcpPhase phase, Way way, const FixtureOptions& options) {
     switch (phase) {
         case TcpPhase::invalid:
-        case TcpPhase::closed: return Fixture(way, options);
-        case TcpPhase::listen: return listening(way, options);
-        case TcpPhase::syn_sent: return syn_sent(way, options);
-        case TcpPhase::syn_received: return syn_received(way, options);
-        case TcpPhase::established: return established(way, options);
-        case TcpPhase::fin_wait_1: return fin_wait_1(way, options);
-        case TcpPhase::fin_wait_2: return fin_wait_2(way, options);
-        case TcpPhase::close_wait: return close_wait(way, options);
-        case TcpPhase::closing: return closing(way, options);
-        case TcpPhase::last_ack: return last_ack(way, options);
-        case TcpPhase::time_wait: return time_wait(way, options);
+        case TcpPhase::closed:
+            return Fixture(way, options);
+        case TcpPhase::listen:
+            return listening(way, options);
+        case TcpPhase::syn_sent:
+            return syn_sent(way, options);
+        case TcpPhase::syn_received:
+            return syn_received(way, options);
+        case TcpPhase::established:
+            return established(way, options);
+        case TcpPhase::fin_wait_1:
+            return fin_wait_1(way, options);
+        case TcpPhase::fin_wait_2:
+            return fin_wait_2(way, options);
+        case TcpPhase::close_wait:
+            return close_wait(way, options);
+        case TcpPhase::closing:
+            return closing(way, options);
+        case TcpPhase::last_ack:
+            return last_ack(way, options);
+        case TcpPhase::time_wait:
+            return time_wait(way, options);
     }
     return Fixture(way, options);
 }

@@ -1,5 +1,5 @@
-// Both seams of the IP layer as queues (DESIGN 8): requests are delayed, the output queue is full now and then, and
-// what it took is given back late. All drawn from a seed; no virtual time passes.
+// Both seams of the IP layer as queues (DESIGN 8): requests are delayed, the output queue is full now and
+// then, and what it took is given back late. All drawn from a seed; no virtual time passes.
 #pragma once
 
 #include <cstdint>
@@ -44,13 +44,15 @@ class Seams final : public InputSeam, public ip::OutputSeam {
     }
     bool push(const ip::Delivery& delivery) override {
         if (lose_input && dice_.one_in(16)) return false;
-        if (delivery.kind == ip::Delivery::Kind::transport) core_->world.pool.retain(delivery.input.packet.buffer);
+        if (delivery.kind == ip::Delivery::Kind::transport)
+            core_->world.pool.retain(delivery.input.packet.buffer);
         input_.push_back(delivery);
         return true;
     }
     bool push(const ip::OutputRequest& request) override {
         if (!is_one_shot(request) && (dice_.one_in(5) || output_.size() >= capacity)) return false;
-        for (std::size_t i = 0; i < request.slice_count; ++i) core_->world.pool.retain(request.slices[i].buffer);
+        for (std::size_t i = 0; i < request.slice_count; ++i)
+            core_->world.pool.retain(request.slices[i].buffer);
         output_.push_back(request);
         return true;
     }
@@ -107,7 +109,8 @@ class Seams final : public InputSeam, public ip::OutputSeam {
         return (flags & 0x04) != 0 || (flags & 0x12) == 0x12;  // RST; SYN-ACK, which may be a cookie
     }
     void complete(const ip::OutputRequest& request) {
-        for (std::size_t i = 0; i < request.slice_count; ++i) core_->world.pool.release(request.slices[i].buffer);
+        for (std::size_t i = 0; i < request.slice_count; ++i)
+            core_->world.pool.release(request.slices[i].buffer);
     }
 
     Core* core_ = nullptr;

@@ -1,10 +1,11 @@
-// A TCP segment in a script. The same words make one that the peer sends and describe one that the stack must send:
+// A TCP segment in a script. The same words make one that the peer sends and describe one that the stack must
+// send:
 //     t.peer_sends(data(100));
 //     t.expect(ack(101).window(8092));
-// Sequence numbers are relative to each side's own initial one: its SYN is 0, its first byte 1. What a segment to be
-// sent leaves open comes from the flow (its next sequence number, its highest in-order ACK, its window, its clock);
-// what an expected segment leaves open is not compared. The content of both streams is pattern(), so a segment with
-// data is always compared with what belongs at its sequence number.
+// Sequence numbers are relative to each side's own initial one: its SYN is 0, its first byte 1. What a
+// segment to be sent leaves open comes from the flow (its next sequence number, its highest in-order ACK, its
+// window, its clock); what an expected segment leaves open is not compared. The content of both streams is
+// pattern(), so a segment with data is always compared with what belongs at its sequence number.
 #pragma once
 
 #include <cstdint>
@@ -44,10 +45,10 @@ class Segment {
     bool psh_matters = false;
     std::optional<std::uint32_t> seq_value{};
     std::optional<std::uint32_t> ack_value{};
-    std::optional<std::uint32_t> window_value{};       ///< as in the header
+    std::optional<std::uint32_t> window_value{};  ///< as in the header
     std::optional<std::uint16_t> urgent_value{};
     std::optional<std::size_t> length_value{};
-    std::optional<Bytes> payload_value{};              ///< instead of pattern()
+    std::optional<Bytes> payload_value{};  ///< instead of pattern()
     std::optional<std::uint16_t> mss_value{};
     std::optional<std::uint8_t> wscale_value{};
     std::optional<std::pair<std::uint32_t, std::uint32_t>> ts_value{};
@@ -61,7 +62,9 @@ class Segment {
 
     Segment seq(std::uint32_t v) && { return seq_value = v, std::move(*this); }
     Segment ack(std::uint32_t v) && { return ack_value = v, std::move(*this); }
-    Segment flags(std::uint8_t v) && { return flags_value = v, psh_matters = (v & flag::psh) != 0, std::move(*this); }
+    Segment flags(std::uint8_t v) && {
+        return flags_value = v, psh_matters = (v & flag::psh) != 0, std::move(*this);
+    }
     Segment also(std::uint8_t v) && {
         flags_value = static_cast<std::uint8_t>(flags_value.value_or(0) | v);
         psh_matters = psh_matters || (v & flag::psh) != 0;
@@ -73,7 +76,9 @@ class Segment {
     Segment payload(Bytes v) && { return payload_value = std::move(v), std::move(*this); }
     Segment mss(std::uint16_t v) && { return mss_value = v, std::move(*this); }
     Segment wscale(std::uint8_t v) && { return wscale_value = v, std::move(*this); }
-    Segment ts(std::uint32_t val, std::uint32_t ecr) && { return ts_value = std::pair{val, ecr}, std::move(*this); }
+    Segment ts(std::uint32_t val, std::uint32_t ecr) && {
+        return ts_value = std::pair{val, ecr}, std::move(*this);
+    }
     Segment no_ts() && { return without_ts = true, std::move(*this); }
     Segment sack_ok() && { return sack_permitted = true, std::move(*this); }
     Segment bad_checksum() && { return wrong_checksum = true, std::move(*this); }
@@ -106,33 +111,33 @@ inline Segment rst_ack() { return Segment{}.flags(flag::rst | flag::ack).length(
 struct Flow {
     std::uint16_t peer_port = 40000;
     std::uint16_t stack_port = 80;
-    std::uint32_t iss = 0x7fff'ff00;                   ///< the peer's: wraps the sign early in every test
-    std::optional<std::uint32_t> stack_iss{};          ///< known from its SYN
-    std::uint32_t snd_nxt = 0;                         ///< relative: next that the peer sends
-    std::uint32_t rcv_nxt = 0;                         ///< relative: next that it expects of the stack
-    std::uint32_t window = 65535;                      ///< bytes that the peer can take
-    std::uint8_t peer_shift = 0;                       ///< of windows that the peer sends, once negotiated
-    std::uint8_t stack_shift = 0;                      ///< of windows that the stack sends
+    std::uint32_t iss = 0x7fff'ff00;           ///< the peer's: wraps the sign early in every test
+    std::optional<std::uint32_t> stack_iss{};  ///< known from its SYN
+    std::uint32_t snd_nxt = 0;                 ///< relative: next that the peer sends
+    std::uint32_t rcv_nxt = 0;                 ///< relative: next that it expects of the stack
+    std::uint32_t window = 65535;              ///< bytes that the peer can take
+    std::uint8_t peer_shift = 0;               ///< of windows that the peer sends, once negotiated
+    std::uint8_t stack_shift = 0;              ///< of windows that the stack sends
     bool offers_ts = false;
     std::optional<std::uint8_t> offers_wscale{};
     std::optional<std::uint16_t> offers_mss{1440};
     bool stack_offers_ts = false;
-    bool ts = false;                                   ///< negotiated
+    bool ts = false;  ///< negotiated
     std::optional<std::uint8_t> stack_wscale{};
-    std::uint32_t ts_recent = 0;                       ///< TSval to echo
+    std::uint32_t ts_recent = 0;  ///< TSval to echo
     // what the monitor remembers
     bool seen_any = false;
     std::uint32_t last_tsval = 0;
     bool seen_ts = false;
     Instant last_ts_at{};
-    std::uint32_t last_ack = 0;                        ///< relative
-    std::uint32_t right_edge = 0;                      ///< relative; highest that the stack has advertised
+    std::uint32_t last_ack = 0;    ///< relative
+    std::uint32_t right_edge = 0;  ///< relative; highest that the stack has advertised
     bool seen_ack = false;
-    std::uint32_t peer_edge = 0;                       ///< relative; highest that the peer has advertised
-    bool edge_may_shrink = false;                      ///< a suspend permits it (DURABILITY 9)
+    std::uint32_t peer_edge = 0;   ///< relative; highest that the peer has advertised
+    bool edge_may_shrink = false;  ///< a suspend permits it (DURABILITY 9)
     // durability monitor: what has been committed
     bool held = false;
-    std::uint32_t rcv_durable = 0, snd_durable = 0;    ///< relative
+    std::uint32_t rcv_durable = 0, snd_durable = 0;  ///< relative
 };
 
 }  // namespace keepnet::test

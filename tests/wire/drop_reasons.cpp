@@ -14,8 +14,12 @@ IpFields from_peer(std::uint8_t next_header) {
     return {.src = peer_address, .dst = stack_address, .next_header = next_header};
 }
 Bytes echo() { return icmp_message(peer_address, stack_address, 128, 0, echo_body(1, 1, {})); }
-void ip(Fixture& t, std::uint8_t next_header, const Bytes& payload) { t.peer_sends_ip(ip_packet(from_peer(next_header), payload)); }
-UdpFields udp(std::uint16_t port) { return {.src_port = 9, .dst_port = port, .payload = {1}, .length = {}, .checksum = {}}; }
+void ip(Fixture& t, std::uint8_t next_header, const Bytes& payload) {
+    t.peer_sends_ip(ip_packet(from_peer(next_header), payload));
+}
+UdpFields udp(std::uint16_t port) {
+    return {.src_port = 9, .dst_port = port, .payload = {1}, .length = {}, .checksum = {}};
+}
 
 Fixture with_timestamps(Way way) {
     auto t = listening(way);
@@ -49,19 +53,93 @@ struct Row {
 };
 
 const Row rows[] = {
-    {R::frame_truncated, [](Way w) { Fixture t(w); t.peer_sends_frame(Bytes(13, 0)); return t; }},
-    {R::frame_not_for_us, [](Way w) { Fixture t(w); t.peer_sends_frame(ethernet({{2, 9, 9, 9, 9, 9}}, peer_mac, 0x86dd, ip_packet(from_peer(58), echo()))); return t; }},
-    {R::ethertype_unknown, [](Way w) { Fixture t(w); t.peer_sends_frame(ethernet(stack_mac, peer_mac, 0x0800, Bytes(40, 0))); return t; }},
-    {R::ipv6_truncated, [](Way w) { Fixture t(w); t.peer_sends_ip(Bytes(39, 0x60)); return t; }},
-    {R::ipv6_bad_version, [](Way w) { Fixture t(w); IpFields f = from_peer(58); f.version = 5; t.peer_sends_ip(ip_packet(f, echo())); return t; }},
-    {R::ipv6_bad_source, [](Way w) { Fixture t(w); IpFields f = from_peer(58); f.src = ipv6_all_nodes; t.peer_sends_ip(ip_packet(f, echo())); return t; }},
-    {R::ipv6_bad_destination, [](Way w) { Fixture t(w); IpFields f = from_peer(58); f.dst = {}; t.peer_sends_ip(ip_packet(f, echo())); return t; }},
-    {R::ipv6_not_for_us, [](Way w) { Fixture t(w); IpFields f = from_peer(58); f.dst = far_address; t.peer_sends_ip(ip_packet(f, echo())); return t; }},
-    {R::ipv6_extension_malformed, [](Way w) { Fixture t(w); ip(t, 60, {58, 9, 1, 4, 0, 0, 0, 0}); return t; }},
-    {R::ipv6_option_refused, [](Way w) { Fixture t(w); ip(t, 60, Bytes{58, 0, 0x5e, 4, 0, 0, 0, 0} + echo()); return t; }},
-    {R::ipv6_routing_header, [](Way w) { Fixture t(w); ip(t, 43, Bytes{58, 0, 0, 1, 0, 0, 0, 0} + echo()); return t; }},
-    {R::ipv6_fragment, [](Way w) { Fixture t(w); ip(t, 44, Bytes{58, 0, 0, 8, 0, 0, 0, 1} + echo()); return t; }},
-    {R::ipv6_next_header_unknown, [](Way w) { Fixture t(w); ip(t, 200, Bytes(8, 0)); return t; }},
+    {R::frame_truncated,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_frame(Bytes(13, 0));
+         return t;
+     }},
+    {R::frame_not_for_us,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_frame(
+             ethernet({{2, 9, 9, 9, 9, 9}}, peer_mac, 0x86dd, ip_packet(from_peer(58), echo())));
+         return t;
+     }},
+    {R::ethertype_unknown,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_frame(ethernet(stack_mac, peer_mac, 0x0800, Bytes(40, 0)));
+         return t;
+     }},
+    {R::ipv6_truncated,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_ip(Bytes(39, 0x60));
+         return t;
+     }},
+    {R::ipv6_bad_version,
+     [](Way w) {
+         Fixture t(w);
+         IpFields f = from_peer(58);
+         f.version = 5;
+         t.peer_sends_ip(ip_packet(f, echo()));
+         return t;
+     }},
+    {R::ipv6_bad_source,
+     [](Way w) {
+         Fixture t(w);
+         IpFields f = from_peer(58);
+         f.src = ipv6_all_nodes;
+         t.peer_sends_ip(ip_packet(f, echo()));
+         return t;
+     }},
+    {R::ipv6_bad_destination,
+     [](Way w) {
+         Fixture t(w);
+         IpFields f = from_peer(58);
+         f.dst = {};
+         t.peer_sends_ip(ip_packet(f, echo()));
+         return t;
+     }},
+    {R::ipv6_not_for_us,
+     [](Way w) {
+         Fixture t(w);
+         IpFields f = from_peer(58);
+         f.dst = far_address;
+         t.peer_sends_ip(ip_packet(f, echo()));
+         return t;
+     }},
+    {R::ipv6_extension_malformed,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 60, {58, 9, 1, 4, 0, 0, 0, 0});
+         return t;
+     }},
+    {R::ipv6_option_refused,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 60, Bytes{58, 0, 0x5e, 4, 0, 0, 0, 0} + echo());
+         return t;
+     }},
+    {R::ipv6_routing_header,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 43, Bytes{58, 0, 0, 1, 0, 0, 0, 0} + echo());
+         return t;
+     }},
+    {R::ipv6_fragment,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 44, Bytes{58, 0, 0, 8, 0, 0, 0, 1} + echo());
+         return t;
+     }},
+    {R::ipv6_next_header_unknown,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 200, Bytes(8, 0));
+         return t;
+     }},
     {R::ipv6_tentative_destination,
      [](Way w) {
          FixtureOptions o;
@@ -70,22 +148,63 @@ const Row rows[] = {
          ip(t, 58, echo());
          return t;
      }},
-    {R::icmpv6_truncated, [](Way w) { Fixture t(w); ip(t, 58, {128, 0, 0}); return t; }},
-    {R::icmpv6_bad_checksum, [](Way w) { Fixture t(w); ip(t, 58, icmp_message(peer_address, stack_address, 128, 0, echo_body(1, 1, {}), true)); return t; }},
-    {R::icmpv6_type_unknown, [](Way w) { Fixture t(w); t.peer_sends_icmp(201, 0, Bytes(8, 0)); return t; }},
-    {R::icmpv6_error_malformed, [](Way w) { Fixture t(w); t.peer_sends_icmp(1, 4, icmp_error_body(0, Bytes(20, 0x60))); return t; }},
+    {R::icmpv6_truncated,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 58, {128, 0, 0});
+         return t;
+     }},
+    {R::icmpv6_bad_checksum,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 58, icmp_message(peer_address, stack_address, 128, 0, echo_body(1, 1, {}), true));
+         return t;
+     }},
+    {R::icmpv6_type_unknown,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_icmp(201, 0, Bytes(8, 0));
+         return t;
+     }},
+    {R::icmpv6_error_malformed,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_icmp(1, 4, icmp_error_body(0, Bytes(20, 0x60)));
+         return t;
+     }},
     {R::icmpv6_error_unmatched,
      [](Way w) {
          Fixture t(w);
-         const Bytes quoted = ip_packet({.src = stack_address, .dst = peer_address, .next_header = 6},
-                                        tcp_segment(stack_address, peer_address, {.src_port = 5, .dst_port = 6, .flags = flag::ack}));
+         const Bytes quoted = ip_packet(
+             {.src = stack_address, .dst = peer_address, .next_header = 6},
+             tcp_segment(stack_address, peer_address, {.src_port = 5, .dst_port = 6, .flags = flag::ack}));
          t.peer_sends_icmp(1, 4, icmp_error_body(0, quoted));
          return t;
      }},
-    {R::nd_bad_hop_limit, [](Way w) { Fixture t(w); t.peer_sends_icmp(135, 0, solicitation_body(stack_address, peer_mac), 64); return t; }},
-    {R::nd_malformed, [](Way w) { Fixture t(w); t.peer_sends_icmp(135, 3, solicitation_body(stack_address, peer_mac), 255); return t; }},
-    {R::nd_not_for_us, [](Way w) { Fixture t(w); t.peer_sends_icmp(135, 0, solicitation_body(far_address, peer_mac), 255); return t; }},
-    {R::nd_unmatched, [](Way w) { Fixture t(w); t.peer_sends_icmp(136, 0, advertisement_body(far_address, false, true, true, peer_mac), 255); return t; }},
+    {R::nd_bad_hop_limit,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_icmp(135, 0, solicitation_body(stack_address, peer_mac), 64);
+         return t;
+     }},
+    {R::nd_malformed,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_icmp(135, 3, solicitation_body(stack_address, peer_mac), 255);
+         return t;
+     }},
+    {R::nd_not_for_us,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_icmp(135, 0, solicitation_body(far_address, peer_mac), 255);
+         return t;
+     }},
+    {R::nd_unmatched,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_icmp(136, 0, advertisement_body(far_address, false, true, true, peer_mac), 255);
+         return t;
+     }},
     {R::neighbor_unreachable,
      [](Way w) {
          Fixture t(w);
@@ -118,11 +237,41 @@ const Row rows[] = {
          for (int i = 0; i < 200; ++i) ip(t, 58, echo());
          return t;
      }},
-    {R::error_rate_limited, [](Way w) { Fixture t(w); for (int i = 0; i < 40; ++i) t.peer_sends_udp(udp(9)); t.ignore_output(); return t; }},
-    {R::udp_truncated, [](Way w) { Fixture t(w); ip(t, 17, Bytes(7, 0)); return t; }},
-    {R::udp_bad_length, [](Way w) { Fixture t(w); UdpFields u = udp(9); u.length = 4; t.peer_sends_udp(u); return t; }},
-    {R::udp_bad_checksum, [](Way w) { Fixture t(w); UdpFields u = udp(9); u.checksum = 0; t.peer_sends_udp(u); return t; }},
-    {R::udp_no_socket, [](Way w) { Fixture t(w); t.peer_sends_udp(udp(9)); return t; }},
+    {R::error_rate_limited,
+     [](Way w) {
+         Fixture t(w);
+         for (int i = 0; i < 40; ++i) t.peer_sends_udp(udp(9));
+         t.ignore_output();
+         return t;
+     }},
+    {R::udp_truncated,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 17, Bytes(7, 0));
+         return t;
+     }},
+    {R::udp_bad_length,
+     [](Way w) {
+         Fixture t(w);
+         UdpFields u = udp(9);
+         u.length = 4;
+         t.peer_sends_udp(u);
+         return t;
+     }},
+    {R::udp_bad_checksum,
+     [](Way w) {
+         Fixture t(w);
+         UdpFields u = udp(9);
+         u.checksum = 0;
+         t.peer_sends_udp(u);
+         return t;
+     }},
+    {R::udp_no_socket,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends_udp(udp(9));
+         return t;
+     }},
     {R::udp_queue_full,
      [](Way w) {
          Fixture t(w);
@@ -130,9 +279,24 @@ const Row rows[] = {
          for (int i = 0; i < 80; ++i) t.peer_sends_udp(udp(53));
          return t;
      }},
-    {R::tcp_truncated, [](Way w) { Fixture t(w); ip(t, 6, Bytes(19, 0)); return t; }},
-    {R::tcp_bad_header_length, [](Way w) { auto t = listening(w); t.peer_sends(syn().data_offset(4)); return t; }},
-    {R::tcp_bad_checksum, [](Way w) { auto t = listening(w); t.peer_sends(syn().bad_checksum()); return t; }},
+    {R::tcp_truncated,
+     [](Way w) {
+         Fixture t(w);
+         ip(t, 6, Bytes(19, 0));
+         return t;
+     }},
+    {R::tcp_bad_header_length,
+     [](Way w) {
+         auto t = listening(w);
+         t.peer_sends(syn().data_offset(4));
+         return t;
+     }},
+    {R::tcp_bad_checksum,
+     [](Way w) {
+         auto t = listening(w);
+         t.peer_sends(syn().bad_checksum());
+         return t;
+     }},
     {R::tcp_bad_address,
      [](Way w) {
          auto t = listening(w);
@@ -141,18 +305,82 @@ const Row rows[] = {
          t.peer_sends_frame(ethernet(multicast_mac(f.dst), peer_mac, 0x86dd, ip_packet(f, s)));
          return t;
      }},
-    {R::tcp_no_connection, [](Way w) { Fixture t(w); t.peer_sends(syn()); return t; }},
-    {R::tcp_reset_unmatched, [](Way w) { Fixture t(w); t.peer_sends(rst().seq(5)); return t; }},
-    {R::tcp_not_ready, [](Way w) { auto t = listening(w); t.snapshot().crash_unready(1_s); t.flow().stack_port = 81; t.peer_sends(ack().seq(4).ack(4)); return t; }},
-    {R::tcp_tombstone, [](Way w) { auto t = held_established(w); t.peer_sends(rst()); t.peer_sends(data(5).seq(1)); return t; }},
-    {R::tcp_unacceptable_sequence, [](Way w) { auto t = established(w); t.peer_sends(ack().seq(0x9000'0000)); return t; }},
-    {R::tcp_paws, [](Way w) { auto t = with_timestamps(w); t.peer_sends(data(5)); t.peer_sends(data(5).seq(6).ts(1, 0)); return t; }},
-    {R::tcp_no_timestamp, [](Way w) { auto t = with_timestamps(w); t.peer_sends(data(5).no_ts()); return t; }},
-    {R::tcp_bad_ack, [](Way w) { auto t = established(w); t.peer_sends(ack(999)); return t; }},
-    {R::tcp_no_ack_flag, [](Way w) { auto t = established(w); t.peer_sends(segment(0).length(3)); return t; }},
-    {R::tcp_challenged_syn, [](Way w) { auto t = established(w); t.peer_sends(syn().seq(9)); return t; }},
-    {R::tcp_challenged_reset, [](Way w) { auto t = established(w); t.peer_sends(rst().seq(9)); return t; }},
-    {R::tcp_reset_in_time_wait, [](Way w) { auto t = time_wait(w); t.peer_sends(rst()); return t; }},
+    {R::tcp_no_connection,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends(syn());
+         return t;
+     }},
+    {R::tcp_reset_unmatched,
+     [](Way w) {
+         Fixture t(w);
+         t.peer_sends(rst().seq(5));
+         return t;
+     }},
+    {R::tcp_not_ready,
+     [](Way w) {
+         auto t = listening(w);
+         t.snapshot().crash_unready(1_s);
+         t.flow().stack_port = 81;
+         t.peer_sends(ack().seq(4).ack(4));
+         return t;
+     }},
+    {R::tcp_tombstone,
+     [](Way w) {
+         auto t = held_established(w);
+         t.peer_sends(rst());
+         t.peer_sends(data(5).seq(1));
+         return t;
+     }},
+    {R::tcp_unacceptable_sequence,
+     [](Way w) {
+         auto t = established(w);
+         t.peer_sends(ack().seq(0x9000'0000));
+         return t;
+     }},
+    {R::tcp_paws,
+     [](Way w) {
+         auto t = with_timestamps(w);
+         t.peer_sends(data(5));
+         t.peer_sends(data(5).seq(6).ts(1, 0));
+         return t;
+     }},
+    {R::tcp_no_timestamp,
+     [](Way w) {
+         auto t = with_timestamps(w);
+         t.peer_sends(data(5).no_ts());
+         return t;
+     }},
+    {R::tcp_bad_ack,
+     [](Way w) {
+         auto t = established(w);
+         t.peer_sends(ack(999));
+         return t;
+     }},
+    {R::tcp_no_ack_flag,
+     [](Way w) {
+         auto t = established(w);
+         t.peer_sends(segment(0).length(3));
+         return t;
+     }},
+    {R::tcp_challenged_syn,
+     [](Way w) {
+         auto t = established(w);
+         t.peer_sends(syn().seq(9));
+         return t;
+     }},
+    {R::tcp_challenged_reset,
+     [](Way w) {
+         auto t = established(w);
+         t.peer_sends(rst().seq(9));
+         return t;
+     }},
+    {R::tcp_reset_in_time_wait,
+     [](Way w) {
+         auto t = time_wait(w);
+         t.peer_sends(rst());
+         return t;
+     }},
     {R::tcp_listen_overflow,
      [](Way w) {
          Fixture t(w);
@@ -189,7 +417,13 @@ const Row rows[] = {
          for (std::uint32_t i = 1; i < 6; ++i) t.peer_sends(data(10).seq(i * 100));
          return t;
      }},
-    {R::tcp_data_after_close, [](Way w) { auto t = established(w); t.app_closes(); t.ignore_output().peer_sends(data(5)); return t; }},
+    {R::tcp_data_after_close,
+     [](Way w) {
+         auto t = established(w);
+         t.app_closes();
+         t.ignore_output().peer_sends(data(5));
+         return t;
+     }},
     {R::tcp_beyond_window,
      [](Way w) {
          FixtureOptions o;
@@ -233,6 +467,7 @@ TEST_CASE("every reason to drop is in the table above", "[drops]") {
     for (std::size_t i = 1; i < drop_reasons; ++i) {
         const auto reason = static_cast<DropReason>(i);
         CAPTURE(keepnet::name(reason));
-        CHECK(std::any_of(std::begin(rows), std::end(rows), [&](const Row& r) { return r.reason == reason; }));
+        CHECK(
+            std::any_of(std::begin(rows), std::end(rows), [&](const Row& r) { return r.reason == reason; }));
     }
 }

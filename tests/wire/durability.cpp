@@ -1,5 +1,5 @@
-// DURABILITY 1 row by row, 2 and 4: nothing is promised before it is durable, and all of it goes on afterwards.
-// The fixture's monitor compares every segment of these tests with the marks of the last commit.
+// DURABILITY 1 row by row, 2 and 4: nothing is promised before it is durable, and all of it goes on
+// afterwards. The fixture's monitor compares every segment of these tests with the marks of the last commit.
 #include "support/fixture.hpp"
 
 using namespace keepnet;
@@ -84,7 +84,8 @@ WIRE_CASE("DURABILITY 1, SYN: a passive open costs one commit", "[durability]") 
     t.app_accepts();
 }
 
-WIRE_CASE("DURABILITY 1, FIN: held, though the phase changes with the call; and it asks for a commit", "[durability]") {
+WIRE_CASE("DURABILITY 1, FIN: held, though the phase changes with the call, and it asks for a commit",
+          "[durability]") {
     auto t = held_established(way);
     t.app_shuts_down();
     t.expect_silence().expect(TcpPhase::fin_wait_1);
@@ -104,7 +105,8 @@ WIRE_CASE("DURABILITY 1, FIN: behind data of an earlier commit", "[durability]")
     t.expect(fin().seq(101)).expect_silence();
 }
 
-WIRE_CASE("DURABILITY 1, ACK: never above what is durable; one comes at once with the commit", "[durability]") {
+WIRE_CASE("DURABILITY 1, ACK: never above what is durable, one comes at once with the commit",
+          "[durability]") {
     auto t = held_established(way);
     t.peer_sends(data(100));
     t.after(1_s).expect_silence();
@@ -281,7 +283,8 @@ WIRE_CASE("DURABILITY 1, timestamps: TSecr follows the ACK that was sent", "[dur
     t.expect(ack(21));
 }
 
-WIRE_CASE("DURABILITY 1, timestamps: a stack that cannot commit stops its clock at the reservation", "[durability]") {
+WIRE_CASE("DURABILITY 1, timestamps: a stack that cannot commit stops its clock at the reservation",
+          "[durability]") {
     auto t = listening(way, held);
     t.flow().offers_ts = true;
     open_passive(t);
@@ -421,7 +424,8 @@ WIRE_CASE("DURABILITY 2: accepted, used and closed between two snapshots", "[dur
     }
 }
 
-WIRE_CASE("DURABILITY 2: tombstones are bounded; what has no room for one is silent, not answered", "[durability]") {
+WIRE_CASE("DURABILITY 2: tombstones are bounded, what has no room for one is silent, not answered",
+          "[durability]") {
     FixtureOptions options = held;
     options.config.capacity.tcp_tombstones = 2;
     auto t = listening(way, options);
@@ -474,7 +478,7 @@ WIRE_CASE("DURABILITY 5: a cut that was given up moves no mark", "[durability]")
     t.expect(data(100).seq(1));
 }
 
-WIRE_CASE("DURABILITY 5: two cuts are out; committing the later one commits both", "[durability]") {
+WIRE_CASE("DURABILITY 5: two cuts are out, committing the later one commits both", "[durability]") {
     auto t = held_established(way);
     t.app_sends(100).cut();
     t.app_sends(50).cut();

@@ -1,5 +1,6 @@
-// RFC 9293 3.10.7 with RFC 5961 and RFC 1337, enumerated: eleven phases x flags x places of SEQ and ACK, with and
-// without data. What must come of each is computed here from the RFC's text, step by step, and from nothing else.
+// RFC 9293 3.10.7 with RFC 5961 and RFC 1337, enumerated: eleven phases x flags x places of SEQ and ACK, with
+// and without data. What must come of each is computed here from the RFC's text, step by step, and from
+// nothing else.
 #include <sstream>
 
 #include "base/seq.hpp"
@@ -20,7 +21,9 @@ struct Arrival {
     std::uint8_t flags = 0;
     std::uint32_t seq = 0, ack = 0, length = 0;
     [[nodiscard]] bool has(std::uint8_t f) const { return (flags & f) != 0; }
-    [[nodiscard]] std::uint32_t seq_length() const { return length + (has(flag::syn) ? 1U : 0U) + (has(flag::fin) ? 1U : 0U); }
+    [[nodiscard]] std::uint32_t seq_length() const {
+        return length + (has(flag::syn) ? 1U : 0U) + (has(flag::fin) ? 1U : 0U);
+    }
     [[nodiscard]] std::string text() const {
         std::ostringstream out;
         out << flags_text(flags) << " seq=" << seq << " ack=" << ack << " len=" << length;
@@ -35,10 +38,10 @@ struct Outcome {
     unsigned answers = none;
     TcpPhase phase = TcpPhase::closed;
     std::optional<TcpPhase> or_phase{};  ///< permitted too
-    std::uint32_t new_bytes = 0;   ///< that the application can read
-    bool bytes_may_wait = false;   ///< or be left to be repeated
-    bool may_be_gone = false;      ///< a half-open connection may also end
-    std::uint32_t rcv_nxt = 0;     ///< afterwards
+    std::uint32_t new_bytes = 0;         ///< that the application can read
+    bool bytes_may_wait = false;         ///< or be left to be repeated
+    bool may_be_gone = false;            ///< a half-open connection may also end
+    std::uint32_t rcv_nxt = 0;           ///< afterwards
 };
 
 bool lt(std::uint32_t a, std::uint32_t b) { return before(Seq{a}, Seq{b}); }
@@ -55,8 +58,8 @@ Outcome listen(const Arrival& s) {
     if (s.has(flag::rst)) return {none, TcpPhase::closed, {}};
     if (s.has(flag::ack)) return {reset_from_ack, TcpPhase::closed, {}};
     if (!s.has(flag::syn)) return {none, TcpPhase::closed, {}};
-    // "Any other incoming control or data (combined with SYN) will be processed in the SYN-RECEIVED state"; many hosts
-    // drop a SYN with FIN instead.
+    // "Any other incoming control or data (combined with SYN) will be processed in the SYN-RECEIVED state";
+    // many hosts drop a SYN with FIN instead.
     if (s.has(flag::fin)) return {syn_and_ack | none, TcpPhase::syn_received, TcpPhase::closed};
     return {syn_and_ack, TcpPhase::syn_received, {}};
 }
@@ -64,11 +67,13 @@ Outcome listen(const Arrival& s) {
 /// 3.10.7.3
 Outcome syn_sent_phase(const Block& c, const Arrival& s) {
     const bool ack_fits = s.has(flag::ack) && lt(c.una, s.ack) && le(s.ack, c.nxt);
-    if (s.has(flag::ack) && !ack_fits) return {s.has(flag::rst) ? none : reset_from_ack, TcpPhase::syn_sent, {}};
+    if (s.has(flag::ack) && !ack_fits)
+        return {s.has(flag::rst) ? none : reset_from_ack, TcpPhase::syn_sent, {}};
     if (s.has(flag::rst)) return {none, ack_fits ? TcpPhase::closed : TcpPhase::syn_sent, {}};
     if (!s.has(flag::syn)) return {none, TcpPhase::syn_sent, {}};
     // Data and FIN behind the SYN may be processed now or left to be repeated.
-    Outcome out{ack_fits ? ack_back : syn_and_ack, ack_fits ? TcpPhase::established : TcpPhase::syn_received, {}};
+    Outcome out{
+        ack_fits ? ack_back : syn_and_ack, ack_fits ? TcpPhase::established : TcpPhase::syn_received, {}};
     if (ack_fits && s.has(flag::fin)) out.or_phase = TcpPhase::close_wait;
     out.new_bytes = ack_fits ? s.length : 0;
     out.bytes_may_wait = true;
@@ -106,15 +111,19 @@ void text_and_fin(const Block& c, const Arrival& s, Outcome& out) {
     if (!s.has(flag::fin) || out.rcv_nxt != end || !lt(end, c.edge)) return;
     ++out.rcv_nxt;
     out.answers = ack_back;
-    if (out.phase == TcpPhase::established) out.phase = TcpPhase::close_wait;
-    else if (out.phase == TcpPhase::fin_wait_1) out.phase = TcpPhase::closing;
-    else out.phase = TcpPhase::time_wait;
+    if (out.phase == TcpPhase::established)
+        out.phase = TcpPhase::close_wait;
+    else if (out.phase == TcpPhase::fin_wait_1)
+        out.phase = TcpPhase::closing;
+    else
+        out.phase = TcpPhase::time_wait;
 }
 
 Outcome otherwise(const Block& c, const Arrival& s);
 
-/// The peer's SYN comes again in SYN-RECEIVED: "trimming off any portions that lie outside the window (including SYN and
-/// FIN)" leaves what came with it; figure 8 has an ACK with it. It may also be answered like what is not acceptable.
+/// The peer's SYN comes again in SYN-RECEIVED: "trimming off any portions that lie outside the window
+/// (including SYN and FIN)" leaves what came with it; figure 8 has an ACK with it. It may also be answered
+/// like what is not acceptable.
 Outcome repeated_syn(const Block& c, const Arrival& s) {
     Arrival rest = s;
     rest.flags = static_cast<std::uint8_t>(rest.flags & ~flag::syn);
@@ -135,9 +144,12 @@ Outcome otherwise(const Block& c, const Arrival& s) {
     // Second, RST (RFC 5961 3.2); by its own sequence number.
     if (s.has(flag::rst)) {
         if (!in_window(c, s.seq)) return out;
-        if (is_time_wait) out.answers = none | ack_back;  // RFC 1337: ignored
-        else if (s.seq == c.rcv_nxt) out.phase = TcpPhase::closed;
-        else out.answers = ack_back;
+        if (is_time_wait)
+            out.answers = none | ack_back;  // RFC 1337: ignored
+        else if (s.seq == c.rcv_nxt)
+            out.phase = TcpPhase::closed;
+        else
+            out.answers = ack_back;
         return out;
     }
     // 3.6.1 MAY-2, RFC 6191: a new connection out of TIME-WAIT.
@@ -155,8 +167,10 @@ Outcome otherwise(const Block& c, const Arrival& s) {
     }
     // Fourth, SYN.
     if (s.has(flag::syn)) {
-        if (c.phase == TcpPhase::syn_received) out.phase = TcpPhase::closed;  // passive: back to LISTEN
-        else out.answers = ack_back;                                           // RFC 5961 4.2
+        if (c.phase == TcpPhase::syn_received)
+            out.phase = TcpPhase::closed;  // passive: back to LISTEN
+        else
+            out.answers = ack_back;  // RFC 5961 4.2
         return out;
     }
     // Fifth, ACK.
@@ -184,10 +198,14 @@ Outcome otherwise(const Block& c, const Arrival& s) {
 
 Outcome judge(const Block& c, const Arrival& s) {
     switch (c.phase) {
-        case TcpPhase::closed: return closed(s);
-        case TcpPhase::listen: return listen(s);
-        case TcpPhase::syn_sent: return syn_sent_phase(c, s);
-        default: return otherwise(c, s);
+        case TcpPhase::closed:
+            return closed(s);
+        case TcpPhase::listen:
+            return listen(s);
+        case TcpPhase::syn_sent:
+            return syn_sent_phase(c, s);
+        default:
+            return otherwise(c, s);
     }
 }
 
@@ -236,11 +254,14 @@ unsigned classify(Fixture& t, const Arrival& s, const Outcome& want) {
             const bool right = want.rcv_nxt == 0 || a.ack - t.flow().iss == want.rcv_nxt;
             return right && a.payload.empty() ? ack_back : 0;
         }
-        case flag::rst: return a.seq - base == s.ack ? reset_from_ack : 0;
+        case flag::rst:
+            return a.seq - base == s.ack ? reset_from_ack : 0;
         case flag::rst | flag::ack:
             return a.seq == 0 && a.ack - t.flow().iss == s.seq + s.seq_length() ? reset_and_ack : 0;
-        case flag::syn | flag::ack: return syn_and_ack;
-        default: return 0;
+        case flag::syn | flag::ack:
+            return syn_and_ack;
+        default:
+            return 0;
     }
 }
 
@@ -250,9 +271,10 @@ std::string try_one(TcpPhase phase, Way way, std::size_t seq_place, std::size_t 
     Fixture t = prepare(phase, way);
     t.check_content = false;
     const Block b = block_of(t, phase);
-    const std::uint32_t seqs[] = {b.rcv_nxt - 20, b.rcv_nxt - 1, b.rcv_nxt,      b.rcv_nxt + 5,
+    const std::uint32_t seqs[] = {b.rcv_nxt - 20, b.rcv_nxt - 1, b.rcv_nxt,     b.rcv_nxt + 5,
                                   b.edge - 1,     b.edge,        b.edge + 1000, b.rcv_nxt + 0x8000'0000U};
-    const std::uint32_t acks[] = {b.una - 70'000, b.una - 1, b.una, b.una + 1, b.nxt, b.nxt + 1, b.nxt + 100'000};
+    const std::uint32_t acks[] = {b.una - 70'000, b.una - 1, b.una,          b.una + 1,
+                                  b.nxt,          b.nxt + 1, b.nxt + 100'000};
     const Arrival s{flags, seqs[seq_place], acks[ack_place], length};
     const Outcome want = judge(b, s);
     const std::size_t readable_before = t.socket && t.stack().info(t.socket) ? t.readable() : 0;
@@ -264,21 +286,24 @@ std::string try_one(TcpPhase phase, Way way, std::size_t seq_place, std::size_t 
     const bool phase_fits = have == want_phase || (want.or_phase && have == *want.or_phase) ||
                             (want.may_be_gone && have == TcpPhase::closed);
     std::size_t readable = want.new_bytes;
-    if (t.socket && t.stack().info(t.socket) && have != TcpPhase::closed) readable = t.readable() - readable_before;
+    if (t.socket && t.stack().info(t.socket) && have != TcpPhase::closed)
+        readable = t.readable() - readable_before;
     t.ignore_output();
     const bool bytes_fit = readable == want.new_bytes || (want.bytes_may_wait && readable == 0);
     if ((answer & want.answers) != 0 && phase_fits && bytes_fit) return "";
     std::ostringstream out;
-    out << keepnet::name(phase) << " [una " << b.una << " nxt " << b.nxt << " rcv_nxt " << b.rcv_nxt << " edge " << b.edge
-        << "] gets " << s.text() << ": want " << name_of_answers(want.answers) << ", " << keepnet::name(want_phase) << ", "
-        << want.new_bytes << " bytes; have " << (answer == 0 ? "another answer" : name_of_answers(answer)) << ", "
-        << keepnet::name(have) << ", " << readable << " bytes";
+    out << keepnet::name(phase) << " [una " << b.una << " nxt " << b.nxt << " rcv_nxt " << b.rcv_nxt
+        << " edge " << b.edge << "] gets " << s.text() << ": want " << name_of_answers(want.answers) << ", "
+        << keepnet::name(want_phase) << ", " << want.new_bytes << " bytes; have "
+        << (answer == 0 ? "another answer" : name_of_answers(answer)) << ", " << keepnet::name(have) << ", "
+        << readable << " bytes";
     return out.str();
 }
 
-constexpr TcpPhase all_phases[] = {TcpPhase::closed,     TcpPhase::listen,     TcpPhase::syn_sent,   TcpPhase::syn_received,
-                                   TcpPhase::established, TcpPhase::fin_wait_1, TcpPhase::fin_wait_2, TcpPhase::close_wait,
-                                   TcpPhase::closing,    TcpPhase::last_ack,   TcpPhase::time_wait};
+constexpr TcpPhase all_phases[] = {TcpPhase::closed,       TcpPhase::listen,      TcpPhase::syn_sent,
+                                   TcpPhase::syn_received, TcpPhase::established, TcpPhase::fin_wait_1,
+                                   TcpPhase::fin_wait_2,   TcpPhase::close_wait,  TcpPhase::closing,
+                                   TcpPhase::last_ack,     TcpPhase::time_wait};
 
 /// Every `stride`-th case of a phase.
 void enumerate(TcpPhase phase, Way way, std::size_t stride) {

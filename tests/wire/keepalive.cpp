@@ -38,7 +38,7 @@ WIRE_CASE("RFC 9293 3.8.4: the default interval is at least two hours", "[keepal
     t.peer_sends(ack(1).seq(1));
 }
 
-WIRE_CASE("RFC 9293 3.8.4: a probe is one that the peer must answer; an answer ends it", "[keepalive]") {
+WIRE_CASE("RFC 9293 3.8.4: a probe is one that the peer must answer, an answer ends it", "[keepalive]") {
     auto t = kept_alive(way);
     t.expect_silence_until(9_s);
     for (int i = 0; i < 5; ++i) {
@@ -69,7 +69,8 @@ WIRE_CASE("RFC 9293 3.8.4: traffic puts the probe off", "[keepalive]") {
     t.peer_sends(ack(1));
 }
 
-WIRE_CASE("RFC 9293 3.8.4: the peer's keep-alive probes are answered, with and without a byte of garbage", "[keepalive]") {
+WIRE_CASE("RFC 9293 3.8.4: the peer's keep-alive probes are answered, with and without a byte of garbage",
+          "[keepalive]") {
     auto t = established(way);
     t.after(1_s).peer_sends(ack().seq(0));
     t.expect(ack(1).seq(1));

@@ -67,7 +67,8 @@ WIRE_CASE("send with `more` holds a partial segment", "[nagle]") {
 WIRE_CASE("RFC 9293 3.9.1: PSH is on the segment that ends a write", "[nagle]") {
     auto t = established(way);
     t.set(SocketOption::no_delay, 1).app_sends(2000);
-    t.expect(data(1440).where("no PSH", [](const TcpFields& s, const Flow&) { return (s.flags & flag::psh) == 0; }));
+    t.expect(data(1440).where("no PSH",
+                              [](const TcpFields& s, const Flow&) { return (s.flags & flag::psh) == 0; }));
     t.expect(data(560).also(flag::psh));
 }
 

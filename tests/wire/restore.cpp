@@ -1,4 +1,4 @@
-// DURABILITY 8, 9 and 10: what comes back, how it announces itself, what the application is told.
+// DURABILITY 8: what comes back, how it announces itself, what the application is told.
 #include <algorithm>
 
 #include "support/fixture.hpp"
@@ -97,7 +97,8 @@ WIRE_CASE("DURABILITY 8: an ACK that advances goes out at once", "[restore]") {
     t.app_reads(100);
 }
 
-WIRE_CASE("DURABILITY 1: after a commit the lost run sent what the restored one has not: its ACK is accepted", "[restore]") {
+WIRE_CASE("DURABILITY 1: after a commit the lost run sent what the restored one has not: its ACK is accepted",
+          "[restore]") {
     auto t = established(way, held);
     t.auto_commit(false).set(SocketOption::no_delay, 1).snapshot().ignore_output();
     t.app_sends(3000).snapshot();
@@ -186,7 +187,8 @@ WIRE_CASE("DURABILITY 8: out-of-order data comes back", "[restore]") {
     t.expect(ack(201)).app_reads(200);
 }
 
-WIRE_CASE("DURABILITY 8: every phase with its SYN or FIN undurable, held until a commit of the restored run", "[restore]") {
+WIRE_CASE("DURABILITY 8: every phase with its SYN or FIN undurable, held until a commit of the restored run",
+          "[restore]") {
     SECTION("FIN after the last commit is forgotten") {
         auto t = established(way, held);
         t.auto_commit(false).snapshot().ignore_output();
@@ -304,7 +306,8 @@ WIRE_CASE("DURABILITY 8: an outage is no user time-out", "[restore]") {
     t.peer_sends(ack(101));
 }
 
-WIRE_CASE("DURABILITY 8: verdict `resumed` for an idle connection comes with the peer's first segment", "[restore]") {
+WIRE_CASE("DURABILITY 8: verdict `resumed` for an idle connection comes with the peer's first segment",
+          "[restore]") {
     auto t = established(way);
     bounce(t);
     t.ignore_output();
@@ -348,7 +351,8 @@ WIRE_CASE("DURABILITY 8: verdict `expired` for a peer that stays silent", "[rest
     t.expect_error(Error::timed_out);
 }
 
-WIRE_CASE("DURABILITY 8: every restored socket is reported ready once, so that its owner looks", "[restore]") {
+WIRE_CASE("DURABILITY 8: every restored socket is reported ready once, so that its owner looks",
+          "[restore]") {
     auto t = established(way);
     t.snapshot().crash_unready(1_s);
     std::vector<std::uint64_t> ready;
@@ -361,7 +365,8 @@ WIRE_CASE("DURABILITY 8: every restored socket is reported ready once, so that i
     t.settle().ignore_output();
 }
 
-WIRE_CASE("DURABILITY 8: the restored host announces itself: a unicast solicitation, then an advertisement", "[restore][nd]") {
+WIRE_CASE("DURABILITY 8: the restored host announces itself: a unicast solicitation, then an advertisement",
+          "[restore][nd]") {
     auto t = established(way);
     t.take_nd();
     bounce(t);
@@ -373,7 +378,8 @@ WIRE_CASE("DURABILITY 8: the restored host announces itself: a unicast solicitat
         if (p.icmp->type == 135 && p.dst == peer_address && p.eth_dst == peer_mac) {
             solicited = i;
             // with our link address
-            CHECK(Bytes(p.icmp->body.begin() + 20, p.icmp->body.begin() + 28) == Bytes{1, 1, 2, 0, 0, 0, 0, 1});
+            CHECK(Bytes(p.icmp->body.begin() + 20, p.icmp->body.begin() + 28) ==
+                  Bytes{1, 1, 2, 0, 0, 0, 0, 1});
         }
         if (p.icmp->type == 136 && (get32(p.icmp->body, 0) & 0x2000'0000U) != 0) advertised = i;
     }
@@ -383,7 +389,8 @@ WIRE_CASE("DURABILITY 8: the restored host announces itself: a unicast solicitat
     t.ignore_output();
 }
 
-WIRE_CASE("DURABILITY 8: claims: a listen or bind that equals a restored socket returns it", "[restore][claims]") {
+WIRE_CASE("DURABILITY 8: claims: a listen or bind that equals a restored socket returns it",
+          "[restore][claims]") {
     auto t = established(way);
     t.snapshot().crash_unready(1_s);
     t.ignore_output();
@@ -466,7 +473,8 @@ WIRE_CASE("a handle from after the snapshot is stale, and its number does not co
     for (int i = 0; i < 10; ++i) CHECK(t.stack().open_tcp()->raw != lost->raw);
 }
 
-WIRE_CASE("T3: the peer repeats itself while we are away: its next segment is answered at once", "[restore]") {
+WIRE_CASE("T3: the peer repeats itself while we are away: its next segment is answered at once",
+          "[restore]") {
     auto t = established(way);
     t.snapshot();
     t.peer_sends(data(100));
@@ -501,7 +509,8 @@ WIRE_CASE("T4: the peer closed its window, or sent its FIN, while we were away",
     }
 }
 
-WIRE_CASE("RFC 6437: flow labels are the same after a restore; RFC 6528: initial numbers go on growing", "[restore]") {
+WIRE_CASE("RFC 6437: flow labels are the same after a restore, RFC 6528: initial numbers go on growing",
+          "[restore]") {
     auto t = established(way);
     t.app_sends(10);
     const std::uint32_t label = t.expect_packet().flow_label;
@@ -529,121 +538,10 @@ WIRE_CASE("DURABILITY 7: application blobs come back with the snapshot that they
     CHECK(t.blobs[0].bytes == Bytes{1, 2, 3});
 }
 
-// --- DURABILITY 9 ---
-
-WIRE_CASE("DURABILITY 9: suspend advertises a zero window, drains what is in flight, resumes at once", "[suspend]") {
-    auto t = established(way);
-    t.flow().edge_may_shrink = true;
-    t.stack().suspend(t.now());
-    t.settle().mark();
-    t.expect(ack(1).window(0));
-    // In flight when we said so: still taken and acknowledged.
-    t.at(20_ms).peer_sends(data(1000)).peer_sends(data(1000));
-    t.expect_by(100_ms, ack(2001).window(0));
-    t.ignore_output();
-    CHECK_FALSE(t.stack().is_suspended());
-    t.at(3_s).ignore_output();
-    CHECK(t.stack().is_suspended());
-    t.snapshot().crash(60_s);
-    const auto p = spoke(t);
-    REQUIRE(p.has_value());
-    CHECK(p->tcp->ack - t.flow().iss == 2001);
-    CHECK(p->tcp->window > 30'000);
-    t.app_reads(2000);
-    t.peer_sends(data(10));
-    t.app_reads(10);
-    CHECK(t.verdict() == Verdict::resumed);
-}
-
-WIRE_CASE("DURABILITY 9: under policy snapshot the drained data is acknowledged once durable", "[suspend]") {
-    auto t = established(way, held);
-    t.snapshot().ignore_output();
-    t.auto_commit(false);
-    t.flow().edge_may_shrink = true;
-    t.stack().suspend(t.now());
-    t.settle().mark();
-    t.snapshot().ignore_output();
-    t.at(10_ms).peer_sends(data(500));
-    t.expect_silence();
-    t.at(50_ms).snapshot();
-    t.expect(ack(501).window(0));
-    t.at(3_s).ignore_output();
-    CHECK(t.stack().is_suspended());
-    t.app_reads(500);
-}
-
-// --- DURABILITY 10 ---
-
-WIRE_CASE("DURABILITY 10: an arena that its embedder preserved is adopted, wherever it lies now", "[attach]") {
-    auto t = established(way);
-    t.app_sends(100).expect(data(100));
-    t.peer_sends(data(50).ack(1));
-    t.adopt(10_s);
-    t.expect(data(100).seq(1).ack(51));
-    t.app_reads(50);
-    t.peer_sends(ack(101));
-    CHECK(t.verdict() == Verdict::resumed);
-}
-
-// --- the two scenarios of PTCP ---
-
-WIRE_CASE("six sockets (two unbound, two bound, two listening) survive a restart and are then connected to from another "
-          "host", "[restore][ptcp]") {
-    Fixture t(way);
-    std::array<SocketHandle, 6> s{};
-    for (auto& socket : s) socket = *t.stack().open_tcp();
-    for (std::size_t i = 2; i < 6; ++i) {
-        REQUIRE(t.stack().bind(s[i], {.port = static_cast<std::uint16_t>(8000 + i)}).has_value());
-    }
-    for (std::size_t i = 4; i < 6; ++i) REQUIRE(t.stack().listen(s[i], 4).has_value());
-    t.settle();
-    t.snapshot().crash(30_s).ignore_output();
-    // The unbound ones are there, the bound ones have their ports, and all can be taken into use now.
-    for (std::size_t i = 0; i < 6; ++i) {
-        const auto info = t.stack().info(s[i]);
-        REQUIRE(info.has_value());
-        CHECK(info->local.port == (i < 2 ? 0 : 8000 + i));
-        CHECK(info->phase == (i < 4 ? TcpPhase::closed : TcpPhase::listen));
-    }
-    for (std::size_t i = 0; i < 2; ++i) {
-        REQUIRE(t.stack().bind(s[i], {.port = static_cast<std::uint16_t>(8000 + i)}).has_value());
-    }
-    for (std::size_t i = 0; i < 4; ++i) REQUIRE(t.stack().listen(s[i], 4).has_value());
-    for (std::size_t i = 0; i < 6; ++i) {
-        t.use_flow(i).flow().stack_port = static_cast<std::uint16_t>(8000 + i);
-        t.listener = s[i];
-        open_passive(t);
-        t.peer_sends(data(20));
-        t.app_reads(20).app_sends(20);
-        t.expect(data(20).seq(1).ack(21));
-        t.peer_sends(ack());
-    }
-}
-
-WIRE_CASE("a server that sends 100 packets with a snapshot after each, is killed after the 50th, and goes on with the "
-          "51st", "[restore][ptcp]") {
-    auto t = established(way, held);
-    t.auto_commit(false).snapshot().ignore_output();
-    constexpr std::size_t packet = 100;
-    const auto send_one = [&](std::uint32_t i) {
-        // The application's position is the stream's own (DURABILITY 3).
-        REQUIRE(t.info().tx_accepted == i * packet);
-        t.app_sends(packet).snapshot();
-        t.expect(data(packet).seq(1 + i * static_cast<std::uint32_t>(packet))).expect_silence();
-        t.after(1_ms).peer_sends(ack());
-    };
-    for (std::uint32_t i = 0; i < 50; ++i) send_one(i);
-    t.crash(2_s).ignore_output();
-    t.peer_sends(ack());
-    t.snapshot().ignore_output();
-    for (std::uint32_t i = 50; i < 100; ++i) send_one(i);
-    CHECK(t.info().tx_acknowledged == 100 * packet);
-    CHECK(t.flow().rcv_nxt == 1 + 100 * packet);
-    CHECK(t.stack().restarts() == 1);
-}
-
-WIRE_CASE("DURABILITY 8, RFC 6069: a restored receiver asks its peer for what it holds back, if the embedder wants that",
-          "[restore]") {
+WIRE_CASE(
+    "DURABILITY 8, RFC 6069: a restored receiver asks its peer for what it holds back, if the embedder wants "
+    "that",
+    "[restore]") {
     for (const bool wanted : {false, true}) {
         auto t = established(way);
         t.peer_sends(data(100)).app_reads(100);
@@ -660,7 +558,8 @@ WIRE_CASE("DURABILITY 8, RFC 6069: a restored receiver asks its peer for what it
             REQUIRE(body.size() == 4 + 60);
             const Seq next = t.connection()->rcv.nxt;
             CHECK(std::equal(peer_address.octets.begin(), peer_address.octets.end(), body.begin() + 4 + 8));
-            CHECK(std::equal(stack_address.octets.begin(), stack_address.octets.end(), body.begin() + 4 + 24));
+            CHECK(
+                std::equal(stack_address.octets.begin(), stack_address.octets.end(), body.begin() + 4 + 24));
             CHECK(body[4 + 40] << 8 == (t.connection()->remote.port & 0xff00));
             CHECK((body[48] << 24 | body[49] << 16 | body[50] << 8 | body[51]) == static_cast<int>(next.raw));
         }

@@ -10,7 +10,11 @@ namespace {
 
 Bytes udp_to(std::uint16_t port, std::size_t bytes = 20) {
     return udp_datagram(peer_address, stack_address,
-                        {.src_port = 999, .dst_port = port, .payload = pattern_bytes(Side::peer, 1, bytes), .length = {}, .checksum = {}});
+                        {.src_port = 999,
+                         .dst_port = port,
+                         .payload = pattern_bytes(Side::peer, 1, bytes),
+                         .length = {},
+                         .checksum = {}});
 }
 
 }  // namespace
@@ -63,16 +67,19 @@ WIRE_CASE("RFC 4443 2.4 (e): no error about an error, a multicast, or a source t
     SECTION("ICMPv6 error of an unknown type") { t.peer_sends_icmp(100, 0, icmp_error_body(0, udp_to(1))); }
     SECTION("multicast destination") {
         const IpFields ip{.src = peer_address, .dst = ipv6_all_nodes, .next_header = proto_udp};
-        const Bytes d = udp_datagram(ip.src, ip.dst, {.src_port = 9, .dst_port = 9, .payload = {1}, .length = {}, .checksum = {}});
+        const Bytes d = udp_datagram(
+            ip.src, ip.dst, {.src_port = 9, .dst_port = 9, .payload = {1}, .length = {}, .checksum = {}});
         t.peer_sends_frame(ethernet(multicast_mac(ip.dst), peer_mac, 0x86dd, ip_packet(ip, d)));
     }
     SECTION("link-layer multicast") {
         const IpFields ip{.src = peer_address, .dst = stack_address, .next_header = proto_udp};
-        t.peer_sends_frame(ethernet(multicast_mac(ipv6_all_nodes), peer_mac, 0x86dd, ip_packet(ip, udp_to(9))));
+        t.peer_sends_frame(
+            ethernet(multicast_mac(ipv6_all_nodes), peer_mac, 0x86dd, ip_packet(ip, udp_to(9))));
     }
     SECTION("unspecified source") {
         const IpFields ip{.src = {}, .dst = stack_address, .next_header = proto_udp};
-        const Bytes d = udp_datagram(ip.src, ip.dst, {.src_port = 9, .dst_port = 9, .payload = {1}, .length = {}, .checksum = {}});
+        const Bytes d = udp_datagram(
+            ip.src, ip.dst, {.src_port = 9, .dst_port = 9, .payload = {1}, .length = {}, .checksum = {}});
         t.peer_sends_ip(ip_packet(ip, d));
     }
     t.expect_silence();
@@ -144,7 +151,10 @@ WIRE_CASE("RFC 5927 4: an error that quotes what is not in flight is ignored", "
     t.app_sends(5000);
     CHECK(t.expect_packet().tcp->payload.size() == 1440);
     t.ignore_output();
-    t.peer_sends_icmp(2, 0, icmp_error_body(1280, ip_packet({.src = far_address, .dst = peer_address, .next_header = proto_tcp}, Bytes(20, 0))));
+    t.peer_sends_icmp(
+        2, 0,
+        icmp_error_body(1280, ip_packet({.src = far_address, .dst = peer_address, .next_header = proto_tcp},
+                                        Bytes(20, 0))));
     t.expect_dropped(DropReason::icmpv6_error_unmatched, t.drops(DropReason::icmpv6_error_unmatched));
     CHECK(t.drops(DropReason::icmpv6_error_unmatched) >= 1);
 }

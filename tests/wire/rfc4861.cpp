@@ -74,13 +74,15 @@ WIRE_CASE("RFC 4861 7.2.2: three solicitations, a second apart, then the packet'
     CHECK(t.drops(DropReason::neighbor_unreachable) >= 1);
 }
 
-WIRE_CASE("RFC 4861 7.2.2: more than one packet waits, bounded; the oldest makes room", "[nd]") {
+WIRE_CASE("RFC 4861 7.2.2: more than one packet waits, bounded, the oldest makes room", "[nd]") {
     Fixture t(way);
     t.answers_nd = false;
     const auto udp = *t.stack().open_udp();
     for (std::uint8_t i = 0; i < 10; ++i) {
         const Bytes payload(10, i);
-        REQUIRE(t.stack().send_datagram(udp, {.destination = {.address = peer_address, .port = 7}}, payload).has_value());
+        REQUIRE(t.stack()
+                    .send_datagram(udp, {.destination = {.address = peer_address, .port = 7}}, payload)
+                    .has_value());
         t.settle();
     }
     t.expect_silence().expect_dropped(DropReason::pending_queue_full, 6);
@@ -124,7 +126,8 @@ WIRE_CASE("RFC 4861 7.2.3: the solicitation's source link address makes an entry
 
 WIRE_CASE("RFC 4861 7.2.4: to an unspecified source the answer goes to all nodes, unsolicited", "[nd]") {
     Fixture t(way);
-    peer_nd(t, 135, solicitation_body(stack_address), solicited_node(stack_address), 255, 0, ipv6_unspecified);
+    peer_nd(t, 135, solicitation_body(stack_address), solicited_node(stack_address), 255, 0,
+            ipv6_unspecified);
     const auto nd = t.take_nd();
     REQUIRE(nd.size() == 1);
     CHECK(nd[0].icmp->type == 136);
@@ -282,7 +285,8 @@ WIRE_CASE("RFC 4861 7.3.1: TCP's progress confirms the neighbour", "[nd]") {
 
 WIRE_CASE("RFC 6980 5: fragmented neighbour discovery is ignored", "[nd]") {
     Fixture t(way);
-    const IpFields ip{.src = peer_address, .dst = solicited_node(stack_address), .next_header = 44, .hop_limit = 255};
+    const IpFields ip{
+        .src = peer_address, .dst = solicited_node(stack_address), .next_header = 44, .hop_limit = 255};
     const Bytes message = icmp_message(ip.src, ip.dst, 135, 0, solicitation_body(stack_address, peer_mac));
     const Bytes atomic = Bytes{proto_icmp, 0, 0, 0, 0, 0, 0, 1} + message;
     t.peer_sends_frame(ethernet(multicast_mac(ip.dst), peer_mac, 0x86dd, ip_packet(ip, atomic)));
@@ -311,7 +315,9 @@ WIRE_CASE("RFC 4861 7.2: a full neighbour cache makes room", "[nd]") {
         Ipv6Address to = peer_address;
         to.octets[14] = 1;
         to.octets[15] = static_cast<std::uint8_t>(i);
-        REQUIRE(t.stack().send_datagram(udp, {.destination = {.address = to, .port = 7}}, Bytes(4, 1)).has_value());
+        REQUIRE(t.stack()
+                    .send_datagram(udp, {.destination = {.address = to, .port = 7}}, Bytes(4, 1))
+                    .has_value());
         t.settle();
         const Packet p = t.expect_packet();
         CHECK(p.dst == to);

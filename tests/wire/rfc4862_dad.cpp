@@ -24,7 +24,8 @@ AddressStatus status(Fixture& t, const Ipv6Address& address = stack_address) {
     return AddressStatus::invalid;
 }
 
-Fixture& peer_nd(Fixture& t, std::uint8_t type, const Bytes& body, const Ipv6Address& dst, const Ipv6Address& src) {
+Fixture& peer_nd(Fixture& t, std::uint8_t type, const Bytes& body, const Ipv6Address& dst,
+                 const Ipv6Address& src) {
     const IpFields ip{.src = src, .dst = dst, .next_header = proto_icmp, .hop_limit = 255};
     return t.peer_sends_frame(ethernet(multicast_mac(dst), peer_mac, 0x86dd,
                                        ip_packet(ip, icmp_message(ip.src, ip.dst, type, 0, body))));
@@ -48,7 +49,8 @@ WIRE_CASE("RFC 4862 5.4.2: a probe from the unspecified address, then the addres
     CHECK(nd[0].src.is_unspecified());
     CHECK(nd[0].dst == solicited_node(stack_address));
     // RFC 4861 4.3: no source link address option from the unspecified address.
-    for (std::size_t at = 20; at + 1 < nd[0].icmp->body.size(); at += std::size_t{8} * nd[0].icmp->body[at + 1]) {
+    for (std::size_t at = 20; at + 1 < nd[0].icmp->body.size();
+         at += std::size_t{8} * nd[0].icmp->body[at + 1]) {
         CHECK(nd[0].icmp->body[at] != 1);
         REQUIRE(nd[0].icmp->body[at + 1] != 0);
     }
@@ -90,7 +92,8 @@ WIRE_CASE("RFC 4862 5.4.3: another host's probe for the same address is a confli
 WIRE_CASE("RFC 4862 5.4.4: an advertisement for it is a conflict", "[dad]") {
     auto t = tentative(way);
     t.take_nd();
-    peer_nd(t, 136, advertisement_body(stack_address, false, false, true, peer_mac), ipv6_all_nodes, stack_address);
+    peer_nd(t, 136, advertisement_body(stack_address, false, false, true, peer_mac), ipv6_all_nodes,
+            stack_address);
     CHECK(status(t) == AddressStatus::duplicate);
 }
 
@@ -104,7 +107,8 @@ WIRE_CASE("RFC 7527 4.2: our own probe coming back is no conflict", "[dad]") {
     CHECK(status(t) == AddressStatus::preferred);
 }
 
-WIRE_CASE("RFC 7217 5: the link-local identifier is stable, opaque, and another one after a conflict", "[dad]") {
+WIRE_CASE("RFC 7217 5: the link-local identifier is stable, opaque, and another one after a conflict",
+          "[dad]") {
     FixtureOptions options = with_dad();
     options.link_local = true;
     Fixture t(way, options);
@@ -123,7 +127,8 @@ WIRE_CASE("RFC 7217 5: the link-local identifier is stable, opaque, and another 
     CHECK(all[0].status == AddressStatus::preferred);
 }
 
-WIRE_CASE("RFC 4862 5.4.5: the probe of a restored address runs beside its use; a conflict takes it away", "[dad][restore]") {
+WIRE_CASE("RFC 4862 5.4.5: the probe of a restored address runs beside its use, a conflict takes it away",
+          "[dad][restore]") {
     FixtureOptions options;
     options.config.nd.dad_transmits = 1;
     Fixture t(way, options);
@@ -134,12 +139,15 @@ WIRE_CASE("RFC 4862 5.4.5: the probe of a restored address runs beside its use; 
     // Valid at once: it is used and announced, and probed.
     CHECK(status(t) == AddressStatus::preferred);
     const auto nd = t.take_nd();
-    const auto announced = [](const Packet& p) { return p.icmp->type == 136 && (get32(p.icmp->body, 0) & 0x2000'0000U) != 0; };
+    const auto announced = [](const Packet& p) {
+        return p.icmp->type == 136 && (get32(p.icmp->body, 0) & 0x2000'0000U) != 0;
+    };
     const auto probed = [](const Packet& p) { return p.icmp->type == 135 && p.src.is_unspecified(); };
     CHECK(std::any_of(nd.begin(), nd.end(), announced));
     CHECK(std::any_of(nd.begin(), nd.end(), probed));
     t.ignore_output();
-    peer_nd(t, 136, advertisement_body(stack_address, false, false, true, peer_mac), ipv6_all_nodes, stack_address);
+    peer_nd(t, 136, advertisement_body(stack_address, false, false, true, peer_mac), ipv6_all_nodes,
+            stack_address);
     CHECK(status(t) == AddressStatus::duplicate);
     CHECK(t.info().verdict == Verdict::address_gone);
     t.expect_error(Error::address_gone);

@@ -48,7 +48,8 @@ WIRE_CASE("RFC 5681 3.1: slow start, a segment more for each that is acknowledge
     t.peer_sends(ack(1 + 2 * mss));
     CHECK(burst(t, 1 + 4 * mss) == 2);
     CHECK(t.info().congestion_window == 4 * mss);
-    // An ACK of several segments counts for at most two (RFC 3465 2.2), and never for more than it acknowledges.
+    // An ACK of several segments counts for at most two (RFC 3465 2.2), and never for more than it
+    // acknowledges.
     t.after(100_ms).peer_sends(ack(1 + 6 * mss));
     const std::uint32_t sent = burst(t, 1 + 6 * mss);
     CHECK(sent >= 5);
@@ -104,7 +105,8 @@ WIRE_CASE("RFC 5681 3.2, RFC 6582 3.2: halves the window, recovers in one round 
     t.ignore_output();
 }
 
-WIRE_CASE("RFC 6582 3.2 step 3: a partial ACK retransmits the next hole, and the window is cut once", "[congestion]") {
+WIRE_CASE("RFC 6582 3.2 step 3: a partial ACK retransmits the next hole, and the window is cut once",
+          "[congestion]") {
     auto t = bulk(way);
     CHECK(burst(t, 1) == 10);
     t.after(20_ms);
@@ -157,7 +159,8 @@ WIRE_CASE("RFC 5681 4.1: after an idle time-out the window is the restart window
     CHECK(burst(t, next) == 4);
 }
 
-WIRE_CASE("RFC 5681 4.2: data out of order is acknowledged at once, the gap's filling too", "[congestion][ack]") {
+WIRE_CASE("RFC 5681 4.2: data out of order is acknowledged at once, the gap's filling too",
+          "[congestion][ack]") {
     auto t = established(way);
     t.peer_sends(data(100).seq(101));
     t.expect(ack(1)).expect_silence();

@@ -37,8 +37,8 @@ WIRE_CASE("RFC 5961 4.2: a SYN on a synchronized connection is challenged, where
 }
 
 WIRE_CASE("RFC 5961 4.2: the same in every phase after", "[rfc5961]") {
-    for (const TcpPhase phase : {TcpPhase::fin_wait_1, TcpPhase::fin_wait_2, TcpPhase::close_wait, TcpPhase::closing,
-                                 TcpPhase::last_ack}) {
+    for (const TcpPhase phase : {TcpPhase::fin_wait_1, TcpPhase::fin_wait_2, TcpPhase::close_wait,
+                                 TcpPhase::closing, TcpPhase::last_ack}) {
         CAPTURE(keepnet::name(phase));
         auto t = reach(phase, way);
         t.after(150_ms).ignore_output();
@@ -54,7 +54,8 @@ WIRE_CASE("RFC 5961 5.2: an ACK of what was never sent is answered and dropped w
     t.expect(ack(1).seq(101)).expect_silence().expect_readable(0).expect_dropped(DropReason::tcp_bad_ack);
 }
 
-WIRE_CASE("RFC 5961 5.2: an ACK older than the largest window is challenged and its data dropped", "[rfc5961]") {
+WIRE_CASE("RFC 5961 5.2: an ACK older than the largest window is challenged and its data dropped",
+          "[rfc5961]") {
     auto t = established(way);
     for (int i = 0; i < 200; ++i) {
         t.app_sends(1000);
@@ -71,7 +72,10 @@ WIRE_CASE("RFC 5961 5.2: an ACK older than the largest window is challenged and 
     }
     SECTION("beyond: challenged") {
         t.peer_sends(data(10).ack(200'001 - 70'000));
-        t.expect(ack(1).seq(200'001)).expect_silence().expect_readable(0).expect_dropped(DropReason::tcp_bad_ack);
+        t.expect(ack(1).seq(200'001))
+            .expect_silence()
+            .expect_readable(0)
+            .expect_dropped(DropReason::tcp_bad_ack);
     }
 }
 
@@ -91,7 +95,8 @@ WIRE_CASE("RFC 5961 7: challenge ACKs of the whole stack are rate limited", "[rf
     t.expect(ack(1));
 }
 
-WIRE_CASE("RFC 9293 3.10.7.4: answers to unacceptable segments are rate limited for each connection", "[rfc5961]") {
+WIRE_CASE("RFC 9293 3.10.7.4: answers to unacceptable segments are rate limited for each connection",
+          "[rfc5961]") {
     auto t = established(way);
     int answers = 0;
     for (int i = 0; i < 50; ++i) {

@@ -23,7 +23,8 @@ WIRE_CASE("RFC 6298 2.1: one second until the first measurement", "[rto]") {
     t.expect_between(1_s, 1_s, syn());
 }
 
-WIRE_CASE("RFC 6298 2.2: the first measurement R gives SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR", "[rto]") {
+WIRE_CASE("RFC 6298 2.2: the first measurement R gives SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR",
+          "[rto]") {
     auto t = syn_sent(way);
     t.at(100_ms).peer_sends(syn_ack().seq(0).ack(1));
     t.expect(ack(1));
@@ -86,7 +87,9 @@ WIRE_CASE("RFC 6298 3: a fast retransmission is not measured either", "[rto]") {
     CHECK(t.info().srtt == 100_ms);
 }
 
-WIRE_CASE("RFC 6298 5.1 to 5.3: the timer runs while something is outstanding, anew after each ACK of new data", "[rto]") {
+WIRE_CASE(
+    "RFC 6298 5.1 to 5.3: the timer runs while something is outstanding, anew after each ACK of new data",
+    "[rto]") {
     auto t = syn_sent(way);
     t.at(100_ms).peer_sends(syn_ack().seq(0).ack(1));
     t.expect(ack(1));

@@ -79,7 +79,8 @@ WIRE_CASE("RFC 7323 2.2: the scale applies to both directions, not to SYN segmen
     CHECK(bytes <= 8000);
 }
 
-WIRE_CASE("RFC 7323 2.2: the SYN-ACK of a simultaneous open has a SYN, so its window is not scaled", "[rfc7323]") {
+WIRE_CASE("RFC 7323 2.2: the SYN-ACK of a simultaneous open has a SYN, so its window is not scaled",
+          "[rfc7323]") {
     auto t = syn_sent(way);
     t.flow().offers_wscale = 3;
     t.flow().window = 1000;

@@ -44,7 +44,8 @@ WIRE_CASE("RFC 8200 3: what Ethernet padded is not payload", "[ipv6]") {
     CHECK(t.expect_icmp(129, 0).icmp->body.size() == 4);
 }
 
-WIRE_CASE("RFC 8200 4: an unknown next header is a parameter problem, code 1, with a pointer to it", "[ipv6]") {
+WIRE_CASE("RFC 8200 4: an unknown next header is a parameter problem, code 1, with a pointer to it",
+          "[ipv6]") {
     Fixture t(way);
     SECTION("in the IPv6 header") {
         t.peer_sends_ip(ip_packet(from_peer(200), Bytes(20, 1)));
@@ -55,7 +56,8 @@ WIRE_CASE("RFC 8200 4: an unknown next header is a parameter problem, code 1, wi
         CHECK(get32(t.expect_icmp(4, 1).icmp->body, 0) == 40);
     }
     SECTION("hop-by-hop behind another header") {
-        t.peer_sends_ip(ip_packet(from_peer(60), options_header(0, 0x1e) + options_header(proto_icmp, 0x1e) + echo));
+        t.peer_sends_ip(
+            ip_packet(from_peer(60), options_header(0, 0x1e) + options_header(proto_icmp, 0x1e) + echo));
         CHECK(get32(t.expect_icmp(4, 1).icmp->body, 0) == 40);
     }
     t.expect_silence().expect_dropped(DropReason::ipv6_next_header_unknown);
@@ -115,7 +117,7 @@ WIRE_CASE("RFC 8200 4.4, RFC 5095 3: routing headers", "[ipv6]") {
     t.expect_silence();
 }
 
-WIRE_CASE("RFC 8200 4.5: fragments are dropped and counted; RFC 6946: an atomic one is a packet", "[ipv6]") {
+WIRE_CASE("RFC 8200 4.5: fragments are dropped and counted, RFC 6946: an atomic one is a packet", "[ipv6]") {
     Fixture t(way);
     const auto fragment = [](std::uint8_t offset_and_more) {
         return Bytes{proto_icmp, 0, 0, offset_and_more, 0, 0, 0, 1};
@@ -135,7 +137,8 @@ WIRE_CASE("RFC 8200 4.5: a fragment that is no multiple of 8 bytes, or too far b
         CHECK(get32(t.expect_icmp(4, 0).icmp->body, 0) == 4);
     }
     SECTION("beyond 65,535") {
-        t.peer_sends_ip(ip_packet(from_peer(44), Bytes{proto_icmp, 0, 0xff, 0xf8, 0, 0, 0, 1} + Bytes(16, 0x81)));
+        t.peer_sends_ip(
+            ip_packet(from_peer(44), Bytes{proto_icmp, 0, 0xff, 0xf8, 0, 0, 0, 1} + Bytes(16, 0x81)));
         CHECK(get32(t.expect_icmp(4, 0).icmp->body, 0) == 42);
     }
     t.expect_silence();
@@ -181,7 +184,7 @@ WIRE_CASE("RFC 2464: frames that are not for us", "[link]") {
     t.expect_silence().expect_dropped(DropReason::frame_truncated);
 }
 
-WIRE_CASE("RFC 6437 3: a flow has one label, not zero; another flow another one", "[ipv6]") {
+WIRE_CASE("RFC 6437 3: a flow has one label, not zero, another flow another one", "[ipv6]") {
     auto t = established(way);
     t.app_sends(10);
     const std::uint32_t label = t.expect_packet().flow_label;

@@ -98,7 +98,8 @@ WIRE_CASE("RFC 9293 3.10.7.4: FIN out of order waits for what is missing", "[clo
 }
 
 WIRE_CASE("RFC 9293 3.10.7.4: a repeated FIN is acknowledged again in every phase after it", "[close]") {
-    for (const TcpPhase phase : {TcpPhase::close_wait, TcpPhase::closing, TcpPhase::last_ack, TcpPhase::time_wait}) {
+    for (const TcpPhase phase :
+         {TcpPhase::close_wait, TcpPhase::closing, TcpPhase::last_ack, TcpPhase::time_wait}) {
         CAPTURE(keepnet::name(phase));
         auto t = reach(phase, way);
         t.after(700_ms).ignore_output();
@@ -143,7 +144,8 @@ WIRE_CASE("RFC 6191 2: an old SYN in TIME-WAIT is only acknowledged", "[close]")
     t.expect(ack(2).seq(2)).expect_silence().expect(TcpPhase::time_wait);
 }
 
-WIRE_CASE("RFC 6191 2: with timestamps, a SYN with a newer one opens anew though its number is lower", "[close]") {
+WIRE_CASE("RFC 6191 2: with timestamps, a SYN with a newer one opens anew though its number is lower",
+          "[close]") {
     auto t = listening(way);
     t.flow().offers_ts = true;
     open_passive(t);
@@ -244,7 +246,8 @@ WIRE_CASE("RFC 9293 3.10.7.4: FIN is repeated until acknowledged", "[close]") {
     t.expect(TcpPhase::fin_wait_2).expect_silence();
 }
 
-WIRE_CASE("RFC 9293 3.10.7.4: a reset at the left edge ends every synchronized phase but TIME-WAIT", "[close]") {
+WIRE_CASE("RFC 9293 3.10.7.4: a reset at the left edge ends every synchronized phase but TIME-WAIT",
+          "[close]") {
     for (const TcpPhase phase : synchronized_phases) {
         if (phase == TcpPhase::time_wait) continue;
         CAPTURE(keepnet::name(phase));

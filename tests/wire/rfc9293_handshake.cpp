@@ -79,15 +79,15 @@ WIRE_CASE("RFC 9293 3.10.7.1: a closed port answers", "[handshake]") {
     }
     SECTION("data and FIN count") {
         t.peer_sends(segment(flag::fin).seq(10).length(5));
-        t.expect(rst_ack().ack(16).where("SEQ 0", [](const TcpFields& s, const Flow&) { return s.seq == 0; }));
+        t.expect(
+            rst_ack().ack(16).where("SEQ 0", [](const TcpFields& s, const Flow&) { return s.seq == 0; }));
     }
     SECTION("a segment with ACK: SEQ from its ACK") {
         t.peer_sends(data(5).seq(10).ack(777));
-        t.expect(rst().where("SEQ 777", [](const TcpFields& s, const Flow&) { return s.seq == 777 && s.ack == 0; }));
+        t.expect(rst().where("SEQ 777",
+                             [](const TcpFields& s, const Flow&) { return s.seq == 777 && s.ack == 0; }));
     }
-    SECTION("a reset: nothing") {
-        t.peer_sends(rst().seq(10)).peer_sends(rst_ack().seq(10).ack(4));
-    }
+    SECTION("a reset: nothing") { t.peer_sends(rst().seq(10)).peer_sends(rst_ack().seq(10).ack(4)); }
     t.expect_silence();
 }
 
@@ -289,7 +289,8 @@ WIRE_CASE("RFC 9293 3.1: a wrong checksum is dropped without an answer", "[hands
     t.expect_silence().expect_dropped(DropReason::tcp_bad_checksum).expect(TcpPhase::closed);
 }
 
-WIRE_CASE("RFC 9293 3.8.3: SYN is repeated with doubling time-outs, for three minutes at least", "[handshake][rto]") {
+WIRE_CASE("RFC 9293 3.8.3: SYN is repeated with doubling time-outs, for three minutes at least",
+          "[handshake][rto]") {
     auto t = syn_sent(way);
     Duration next = 1_s;
     Duration wait = 1_s;
@@ -302,7 +303,8 @@ WIRE_CASE("RFC 9293 3.8.3: SYN is repeated with doubling time-outs, for three mi
     t.expect(TcpPhase::closed).expect_error(Error::timed_out);
 }
 
-WIRE_CASE("RFC 9293 3.8.3: SYN-ACK is repeated, then the half-open connection goes away", "[handshake][rto]") {
+WIRE_CASE("RFC 9293 3.8.3: SYN-ACK is repeated, then the half-open connection goes away",
+          "[handshake][rto]") {
     auto t = syn_received(way);
     t.expect_between(1_s, 1_s, syn_ack().seq(0).ack(1).mss(1440));
     t.expect_between(3_s, 3_s, syn_ack().seq(0).ack(1));
@@ -313,7 +315,8 @@ WIRE_CASE("RFC 9293 3.8.3: SYN-ACK is repeated, then the half-open connection go
     t.expect(rst().seq(1)).expect_silence();
 }
 
-WIRE_CASE("RFC 9293 3.4.1: initial sequence numbers of one pair grow with time, of two are unrelated", "[isn]") {
+WIRE_CASE("RFC 9293 3.4.1: initial sequence numbers of one pair grow with time, of two are unrelated",
+          "[isn]") {
     auto t = listening(way);
     const auto isn = [&] {
         t.flow().snd_nxt = 0;
@@ -326,7 +329,8 @@ WIRE_CASE("RFC 9293 3.4.1: initial sequence numbers of one pair grow with time, 
     const std::uint32_t first = isn();
     t.after(100_ms);
     const std::uint32_t second = isn();
-    // 4 microseconds a step (3.4.1): 25,000 steps in 100 ms; a clock of another speed must at least go forward.
+    // 4 microseconds a step (3.4.1): 25,000 steps in 100 ms; a clock of another speed must at least go
+    // forward.
     CHECK(second - first > 0);
     CHECK(second - first < 0x1000'0000);
     t.use_flow(1);

@@ -1,4 +1,5 @@
-// What a device does not take stays queued and is offered again (DESIGN 4, link_device.hpp): nothing is lost by it.
+// What a device does not take stays queued and is offered again (DESIGN 4, link_device.hpp): nothing is lost
+// by it.
 #include "support/fixture.hpp"
 
 using namespace keepnet;

@@ -16,8 +16,12 @@ FixtureOptions few_half_open() {
 void flood(Fixture& t, int n) {
     for (int i = 0; i < n; ++i) {
         const IpFields ip{.src = t.peer, .dst = stack_address, .next_header = proto_tcp};
-        const TcpFields f{.src_port = static_cast<std::uint16_t>(20'000 + i), .dst_port = 80, .seq = 77, .flags = flag::syn,
-                          .window = 1000, .mss = 1440};
+        const TcpFields f{.src_port = static_cast<std::uint16_t>(20'000 + i),
+                          .dst_port = 80,
+                          .seq = 77,
+                          .flags = flag::syn,
+                          .window = 1000,
+                          .mss = 1440};
         t.peer_sends_ip(ip_packet(ip, tcp_segment(ip.src, ip.dst, f)));
     }
     t.ignore_output();
@@ -25,7 +29,8 @@ void flood(Fixture& t, int n) {
 
 }  // namespace
 
-WIRE_CASE("RFC 4987 3.6: in a flood a SYN is answered without a record, and its ACK makes the connection", "[cookies]") {
+WIRE_CASE("RFC 4987 3.6: in a flood a SYN is answered without a record, and its ACK makes the connection",
+          "[cookies]") {
     auto t = listening(way, few_half_open());
     flood(t, 10);
     const std::uint32_t records = t.world().connections.in_use();
@@ -109,7 +114,8 @@ WIRE_CASE("without a flood no cookie is accepted", "[cookies]") {
     CHECK(t.stack().statistics().tcp_cookies_accepted == 0);
 }
 
-WIRE_CASE("DURABILITY 2: cookies need no commit, and are accepted for a lifetime after a restore", "[cookies][restore]") {
+WIRE_CASE("DURABILITY 2: cookies need no commit, and are accepted for a lifetime after a restore",
+          "[cookies][restore]") {
     FixtureOptions options(DurabilityPolicy::snapshot);
     options.config.tcp.listen_half_open = 4;
     auto t = listening(way, options);

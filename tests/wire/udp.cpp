@@ -16,7 +16,11 @@ struct UdpFixture : Fixture {
         settle();
     }
     UdpFixture& from_peer(std::size_t n, std::uint16_t src_port = 999, std::uint16_t dst_port = 53) {
-        peer_sends_udp({.src_port = src_port, .dst_port = dst_port, .payload = pattern_bytes(Side::peer, 1, n), .length = {}, .checksum = {}});
+        peer_sends_udp({.src_port = src_port,
+                        .dst_port = dst_port,
+                        .payload = pattern_bytes(Side::peer, 1, n),
+                        .length = {},
+                        .checksum = {}});
         return *this;
     }
     Bytes receive() {
@@ -44,7 +48,9 @@ WIRE_CASE("RFC 768: a datagram is delivered with its source, and answered", "[ud
         CHECK(d->hop_limit == 64);
         const Endpoint source = d->source;
         CHECK(t.receive() == pattern_bytes(Side::peer, 1, n));
-        REQUIRE(t.stack().send_datagram(t.udp, {.destination = source}, pattern_bytes(Side::stack, 1, n)).has_value());
+        REQUIRE(t.stack()
+                    .send_datagram(t.udp, {.destination = source}, pattern_bytes(Side::stack, 1, n))
+                    .has_value());
         t.settle();
         const Packet p = t.expect_packet();
         REQUIRE(p.udp);
@@ -68,7 +74,8 @@ WIRE_CASE("RFC 768: a length that does not fit is dropped", "[udp]") {
     t.peer_sends_udp({.src_port = 9, .dst_port = 53, .payload = {1, 2}, .length = 7, .checksum = {}});
     t.peer_sends_udp({.src_port = 9, .dst_port = 53, .payload = {1, 2}, .length = 11, .checksum = {}});
     t.expect_silence().expect_dropped(DropReason::udp_bad_length, 2);
-    t.peer_sends_ip(ip_packet({.src = peer_address, .dst = stack_address, .next_header = proto_udp}, Bytes(7, 0)));
+    t.peer_sends_ip(
+        ip_packet({.src = peer_address, .dst = stack_address, .next_header = proto_udp}, Bytes(7, 0)));
     t.expect_silence().expect_dropped(DropReason::udp_truncated);
 }
 
@@ -101,7 +108,8 @@ WIRE_CASE("a connected socket takes datagrams of its peer alone, and learns of a
 WIRE_CASE("RFC 768: what one frame cannot carry is refused", "[udp]") {
     UdpFixture t(way);
     const Bytes large(1453, 1);
-    const auto sent = t.stack().send_datagram(t.udp, {.destination = {.address = peer_address, .port = 9}}, large);
+    const auto sent =
+        t.stack().send_datagram(t.udp, {.destination = {.address = peer_address, .port = 9}}, large);
     CHECK((!sent && sent.error() == Error::message_too_long));
     t.settle().expect_silence();
 }

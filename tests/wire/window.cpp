@@ -15,7 +15,8 @@ Fixture small_window(Way way) {
 
 }  // namespace
 
-WIRE_CASE("RFC 9293 3.8.6: the window is what the buffer has room for, and closes when nobody reads", "[window]") {
+WIRE_CASE("RFC 9293 3.8.6: the window is what the buffer has room for, and closes when nobody reads",
+          "[window]") {
     auto t = small_window(way);
     std::uint32_t edge = 0;
     for (int i = 0; i < 8; ++i) t.peer_sends(data(1000));
@@ -29,7 +30,8 @@ WIRE_CASE("RFC 9293 3.8.6: the window is what the buffer has room for, and close
     t.flow().snd_nxt = 8001;
 }
 
-WIRE_CASE("RFC 9293 3.8.6.2.2: the window opens in steps of a segment or half the buffer, at once then", "[window]") {
+WIRE_CASE("RFC 9293 3.8.6.2.2: the window opens in steps of a segment or half the buffer, at once then",
+          "[window]") {
     auto t = small_window(way);
     for (int i = 0; i < 8; ++i) t.peer_sends(data(1000));
     t.after(100_ms).ignore_output();
@@ -73,7 +75,8 @@ WIRE_CASE("RFC 9293 3.10.7.4: what a segment has beyond the window is cut off", 
     t.expect_dropped(DropReason::tcp_beyond_window);
 }
 
-WIRE_CASE("RFC 9293 3.8.6.1: our probes of a closed window back off and never give up on a peer that answers", "[window]") {
+WIRE_CASE("RFC 9293 3.8.6.1: our probes of a closed window back off and never give up on a peer that answers",
+          "[window]") {
     auto t = established(way);
     t.peer_sends(ack(1).window(0));
     t.app_sends(500);
@@ -129,7 +132,8 @@ WIRE_CASE("RFC 9293 3.8.6.2.1: the sender sends no silly segments", "[window]") 
     t.peer_sends(ack(1));
     t.set(SocketOption::no_delay, 1);
     t.app_sends(5000);
-    // 1,440 fit; the remaining 560 are less than half of the largest window (1,000), and a full segment does not fit.
+    // 1,440 fit; the remaining 560 are less than half of the largest window (1,000), and a full segment does
+    // not fit.
     t.expect(data(1440).seq(1));
     t.take();
     t.peer_sends(ack(1441).window(560));
