@@ -2,6 +2,7 @@
 // fuzzer would never get past it.
 #include <sys/mman.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -60,8 +61,16 @@ void require(bool holds, const char* what) {
     std::abort();
 }
 
-/// Runs a restored stack for a while, without a network.
-void run(Stack& stack) {
+/// Takes every frame and brings none.
+class Sink final : public LinkDevice {
+  public:
+    [[nodiscard]] LinkCapabilities capabilities() const override { return {.mac = {{2, 0, 0, 0, 0, 1}}}; }
+    [[nodiscard]] LinkState link_state() const override { return LinkState::up; }
+    std::size_t receive(FramePool&, std::span<RxFrame>) override { return 0; }
+    std::size_t transmit(std::span<const TxFrame> frames) override { return frames.size(); }
+};
+
+void poll_for_a_while(Stack& stack) {
     Instant now = stack.core().now();
     for (int i = 0; i < 20; ++i) {
         const PollResult result = stack.poll(now);
@@ -69,12 +78,39 @@ void run(Stack& stack) {
         if (result.next_deadline == never) break;
         now = later(now + milliseconds(1), result.next_deadline);
     }
+}
+
+/// What an application does with each kind of socket; whatever fits.
+void use(Stack& stack, SocketHandle s) {
+    std::array<std::uint8_t, 300> bytes{};
+    (void)stack.claim(s);
+    (void)stack.info(s);
+    (void)stack.take_error(s);
+    (void)stack.receive(s, bytes);
+    (void)stack.send(s, bytes);
+    if (const auto child = stack.accept(s)) (void)stack.send(*child, bytes);
+    if (stack.peek_datagram(s)) (void)stack.consume_datagram(s);
+    (void)stack.send_datagram(s, {.destination = {ipv6_loopback, 9, 0}}, bytes);
+}
+
+void run(Stack& stack) {
+    Sink device;
+    (void)stack.attach_device(device, {});
+    poll_for_a_while(stack);
+    for (SocketHandle s = stack.next_socket({}); s; s = stack.next_socket(s)) use(stack, s);
+    if (const auto cut = stack.cut()) {
+        checkpoint::VectorSink sink;
+        require(checkpoint::encode(stack, *cut, {}, sink).has_value(), "a state that cannot be encoded");
+        require(stack.committed(*cut).has_value(), "a cut that cannot be committed");
+    }
+    poll_for_a_while(stack);
+    require(!durability::find_fault(stack.core().world, {1, 2}), "ran into a state that may not run");
     for (SocketHandle s = stack.next_socket({}); s;) {
         const SocketHandle next = stack.next_socket(s);
         (void)stack.close(s);
         s = next;
     }
-    stack.poll(now);
+    poll_for_a_while(stack);
 }
 
 }  // namespace
