@@ -188,6 +188,25 @@ struct Summary {
 };
 std::expected<Summary, Failure> summarize(ByteView snapshot);
 
+/// One restored socket, or a connection that no socket names: half-open, waiting to be accepted, closed by the
+/// application but not by the peer.
+struct SocketReport {
+    SocketHandle socket{};                     ///< empty: none
+    SocketKind kind = SocketKind::invalid;
+    TcpPhase phase = TcpPhase::closed;
+    Verdict verdict = Verdict::invalid;        ///< `pending` until the peer was heard: ask Stack::info() again
+    Endpoint local{};
+    Endpoint remote{};
+};
+
+/// What becomes of a restored connection. The verdict of one that does not go on is Verdict::dropped_by_policy.
+enum class ConnectionPolicy : std::uint8_t {
+    invalid = 0,
+    resume,
+    reset,  ///< tell the peer and the application
+    drop,   ///< tell the application alone
+};
+
 struct RestoreOptions {
     Instant now{};                             ///< of the new clock
     /// Since the cut. Unknown: from the wall clocks, where both are given; else 0.
@@ -198,21 +217,13 @@ struct RestoreOptions {
     /// Asked with the number of this incarnation before anything else happens; false: another copy is, or will be,
     /// alive, and this one must not speak.
     std::function<bool(std::uint64_t epoch)> fence{};
+    /// Asked for each TCP connection before anything is sent. Not given: all of them go on.
+    std::function<ConnectionPolicy(const SocketReport&)> policy{};
     /// Ask the peer of a connection to retransmit, by ICMPv6 (RFC 6069), when no ACK of ours can, if it is on the link.
     /// Off: its own timer.
     bool icmp_kick = false;
     /// The arena is known to hold zeros (a fresh mapping): it need not be cleared.
     bool arena_is_zeroed = false;
-};
-
-/// One restored socket.
-struct SocketReport {
-    SocketHandle socket{};
-    SocketKind kind = SocketKind::invalid;
-    TcpPhase phase = TcpPhase::closed;
-    Verdict verdict = Verdict::invalid;        ///< `pending` until the peer was heard: ask Stack::info() again
-    Endpoint local{};
-    Endpoint remote{};
 };
 
 struct Restored {

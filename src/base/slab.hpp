@@ -50,6 +50,8 @@ class Slab {
     static_assert(std::is_trivially_copyable_v<T> && std::is_standard_layout_v<T>);
 
   public:
+    /// `generations` null: objects that are only ever linked to, by index. A queue entry for every segment would use
+    /// up the one counter behind all handles in days.
     void place(ArenaCarver& carver, std::uint16_t kind, std::uint32_t capacity, std::uint32_t shadow_capacity,
                CutControl* control, std::uint64_t* generations) {
         kind_ = kind;
@@ -71,11 +73,15 @@ class Slab {
     [[nodiscard]] std::uint32_t available() const { return capacity_ - counts_->in_use; }
     [[nodiscard]] std::uint32_t high_water() const { return counts_->high_water; }
     [[nodiscard]] std::uint16_t kind() const { return kind_; }
+    /// The highest generation there may be.
+    [[nodiscard]] std::uint64_t last_generation() const { return generations_ == nullptr ? 1 : *generations_; }
 
     /// A new object, T{}; or a null handle when the slab is full.
     Handle<T> create() {
         const std::uint32_t index = free_.find(0);
-        if (index == BitTree::none || *generations_ >= handle_generation_max) return {};
+        if (index == BitTree::none) return {};
+        if (generations_ == nullptr) return create_at(index, 1);
+        if (*generations_ >= handle_generation_max) return {};
         return create_at(index, ++*generations_);
     }
     /// For decode only: what changed since which cut is as it was.
@@ -196,8 +202,9 @@ class Slab {
     /// False when the arena's own numbers make no sense.
     [[nodiscard]] bool is_sane() const {
         if (counts_->high_water > capacity_) return false;
+        const std::uint64_t last = last_generation();
         for (std::uint32_t i = 0; i < counts_->high_water; ++i) {
-            if (meta_[i].generation > *generations_ || meta_[i].stamp > control_->current) return false;
+            if (meta_[i].generation > last || meta_[i].stamp > control_->current) return false;
         }
         return true;
     }

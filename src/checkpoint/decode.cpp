@@ -234,7 +234,7 @@ struct Decoder::Filler {
         const std::uint64_t generation = m.getGeneration();
         Count& count = seen[slab.kind() - 1U];
         if (index < count.slots || index >= slab.capacity()) return fail("slots out of order");
-        if (generation == 0 || generation > d.header_.record.generations) return fail("a generation out of range");
+        if (generation == 0 || generation > slab.last_generation()) return fail("a generation out of range");
         if (m.getStamp() > d.header_.record.cut) return fail("a stamp out of range");
         ++count.objects;
         count.slots = index + 1;

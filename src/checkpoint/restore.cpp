@@ -39,6 +39,20 @@ std::vector<SocketReport> report_sockets(const Stack& stack) {
     return reports;
 }
 
+void apply_policy(Core& core, const std::function<ConnectionPolicy(const SocketReport&)>& policy) {
+    if (!policy) return;
+    World& w = core.world;
+    auto cx = core.tcp_context();
+    for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
+        const TcpConnectionState& c = w.connections.get(i);
+        const SocketReport report{{c.socket.raw}, SocketKind::tcp, c.phase, c.verdict, c.local, c.remote};
+        const ConnectionPolicy wanted = policy(report);
+        if (wanted == ConnectionPolicy::reset || wanted == ConnectionPolicy::drop) {
+            tcp::drop_restored(cx, i, wanted == ConnectionPolicy::reset);
+        }
+    }
+}
+
 }  // namespace
 
 std::expected<Summary, Failure> summarize(ByteView snapshot) {
@@ -89,6 +103,7 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
                                            .epoch = epoch,
                                            .wire_clock_reserved_ns = header.record.wire_clock_reserved_ns};
     resume_core(**core, resume);
+    apply_policy(**core, options.policy);
     Restored restored{.stack = Stack(**core),
                       .blobs = std::move(blobs),
                       .sockets = {},

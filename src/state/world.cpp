@@ -8,7 +8,10 @@ void World::place(ArenaCarver& carver, const StackConfig& config) {
     std::uint64_t* generations = header == nullptr ? nullptr : &header->generations;
     const CapacityConfig& n = config.capacity;
     const auto slab = [&](auto& view, StateKind kind, std::uint32_t capacity) {
-        view.place(carver, static_cast<std::uint16_t>(kind), capacity, n.shadow_objects, control, generations);
+        const bool is_linked_by_index =
+            kind == StateKind::pending_packet || kind == StateKind::datagram || kind == StateKind::slice_node;
+        view.place(carver, static_cast<std::uint16_t>(kind), capacity, n.shadow_objects, control,
+                   is_linked_by_index ? nullptr : generations);
     };
     slab(stacks, StateKind::stack, 1);
     slab(statistics, StateKind::statistics, 1);

@@ -109,6 +109,18 @@ void count_uses(TcpContext& cx) {
 
 }  // namespace
 
+void drop_restored(TcpContext& cx, std::uint32_t connection, bool tell_peer) {
+    TcpConnectionState& c = cx.w.connections.edit(connection);
+    if (is_dead(c)) return;
+    c.verdict = Verdict::dropped_by_policy;
+    if (tell_peer) {
+        abort_connection(cx, c, Error::dropped_by_policy);
+    } else {
+        end_connection(cx, c, Error::dropped_by_policy, Verdict::dropped_by_policy);
+    }
+    settle(cx, c);
+}
+
 void rebuild(TcpContext& cx) {
     World& w = cx.w;
     Tables& t = cx.tables;

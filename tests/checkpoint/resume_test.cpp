@@ -129,6 +129,34 @@ TEST_CASE("a restored stack is not ready, its sockets belong to nobody yet, and 
     REQUIRE(fresh->raw >> handle_index_bits > before + durability::generation_jump);
 }
 
+TEST_CASE("each connection may be resumed, reset or dropped") {
+    using checkpoint::ConnectionPolicy;
+    Sample sample;
+    std::vector<std::uint16_t> asked;
+    Back back = restore_sample(sample, {.now = Instant{5}, .policy = [&](const checkpoint::SocketReport& report) {
+                                            asked.push_back(report.remote.port);
+                                            REQUIRE(bool{report.socket} == (report.remote.port == 40000));
+                                            return report.remote.port == 40000   ? ConnectionPolicy::reset
+                                                   : report.remote.port == 40001 ? ConnectionPolicy::drop
+                                                                                 : ConnectionPolicy::resume;
+                                        }});
+    REQUIRE(asked == std::vector<std::uint16_t>{40000, 40001, 40002});
+    Stack& stack = back.restored.stack;
+    const checkpoint::SocketReport& reset = back.restored.sockets[0];
+    REQUIRE(reset.phase == TcpPhase::closed);
+    REQUIRE(reset.verdict == Verdict::dropped_by_policy);
+    REQUIRE(stack.take_error(reset.socket) == Error::dropped_by_policy);
+    const auto listening = stack.info(back.restored.sockets[1].socket);
+    REQUIRE(listening->accept_queue == 0);
+    REQUIRE(listening->half_open == 1);
+    REQUIRE(back.w().connections.get(0U).rst_owed);
+    REQUIRE_FALSE(back.w().connections.is_live(1));
+    REQUIRE(back.w().connections.get(2U).phase == TcpPhase::syn_received);
+    REQUIRE(fault_of(back.w()) == "");
+    // Nothing of what was queued is left, but what the application has received it may read.
+    REQUIRE(back.w().connections.get(0U).send_queue.bytes == 0);
+}
+
 TEST_CASE("randomness: what must not repeat does not, what must stay stays") {
     Sample sample;
     std::array<std::uint8_t, 32> entropy{};

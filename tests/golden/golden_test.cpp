@@ -45,7 +45,7 @@ TEST_CASE("format 1.0") {
     Stack& stack = restored->stack;
     REQUIRE(restored->sockets.size() == 4);
     const SocketHandle connected = restored->sockets[0].socket;
-    REQUIRE(connected.raw == 0x0d00'0000);
+    REQUIRE(connected.raw == 0x0b00'0000);
     const auto info = stack.info(connected);
     REQUIRE(info->phase == TcpPhase::established);
     REQUIRE(info->local == Endpoint{*parse_ipv6("2001:db8::1"), 80, 1});
