@@ -4,7 +4,7 @@ if(TARGET keepnet_http_logic AND TARGET keepnet_checkpoint)
     keepnet_program(keepnet-test-examples ${sources})
     keepnet_test_target(keepnet-test-examples)
     target_link_libraries(keepnet-test-examples PRIVATE keepnet_http_logic ${catch_headers} ${catch_main})
-    catch_discover_tests(keepnet-test-examples TEST_PREFIX "examples: " PROPERTIES LABELS unit TIMEOUT 300)
+    catch_discover_tests(keepnet-test-examples TEST_PREFIX "examples: " PROPERTIES LABELS examples TIMEOUT 300)
 endif()
 
 # The freestanding example is a test: it runs, and with the core it needs no symbol but the four of every compiler.
