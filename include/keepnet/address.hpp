@@ -80,14 +80,19 @@ inline constexpr Ipv6Address ipv6_all_routers = Ipv6Address::from_words({0xff02,
 
 /// Do the first `prefix_length` bits (0..128) of the two addresses agree?
 [[nodiscard]] constexpr bool prefix_matches(const Ipv6Address& a, const Ipv6Address& b, unsigned prefix_length) {
-    const unsigned whole = prefix_length / 8;
-    for (unsigned i = 0; i < whole; ++i) {
-        if (a.octets[i] != b.octets[i]) return false;
-    }
-    const unsigned rest = prefix_length % 8;
-    if (rest == 0) return true;
-    const unsigned mask = 0xffU << (8 - rest) & 0xffU;
-    return ((static_cast<unsigned>(a.octets[whole]) ^ b.octets[whole]) & mask) == 0;
+    struct Words {
+        std::uint64_t high, low;
+    };
+    const auto x = std::bit_cast<Words>(a.octets);
+    const auto y = std::bit_cast<Words>(b.octets);
+    // Two words, not octets: routes are compared for every packet.
+    const auto first_bits_differ = [](std::uint64_t p, std::uint64_t q, unsigned bits) {
+        std::uint64_t different = p ^ q;
+        if constexpr (std::endian::native == std::endian::little) different = __builtin_bswap64(different);
+        return bits != 0 && different >> (64 - bits) != 0;
+    };
+    if (prefix_length <= 64) return !first_bits_differ(x.high, y.high, prefix_length);
+    return x.high == y.high && !first_bits_differ(x.low, y.low, prefix_length - 64);
 }
 
 /// Room for any text that format() writes, without a terminating zero.

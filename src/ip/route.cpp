@@ -93,12 +93,12 @@ std::optional<RouteChoice> find_route(const Context& cx, const Ipv6Address& dest
         if (interface == 0) return std::nullopt;
     }
     const RouteState* best = nullptr;
-    for (std::uint32_t i = w.routes.next(0); i != none; i = w.routes.next(i + 1)) {
-        const RouteState& r = w.routes.get(i);
-        if (interface != 0 && r.interface != interface) continue;
-        if (!prefix_matches(r.prefix, destination, r.prefix_length)) continue;
+    w.routes.for_each([&](std::uint32_t, const RouteState& r) {
+        if (interface != 0 && r.interface != interface) return;
+        if (best != nullptr && r.prefix_length < best->prefix_length) return;
+        if (!prefix_matches(r.prefix, destination, r.prefix_length)) return;
         if (best == nullptr || is_better(w, r, *best)) best = &r;
-    }
+    });
     if (best == nullptr) return std::nullopt;
     return RouteChoice{best->interface, best->next_hop.is_unspecified() ? destination : best->next_hop};
 }
