@@ -112,6 +112,11 @@ std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const End
     return i;
 }
 
+std::uint32_t receive_buffer_of(const SocketOptions& o) {
+    constexpr std::uint32_t most = 65535U << 14;  // what a window can say (RFC 7323 2.3)
+    return o.receive_buffer < most ? o.receive_buffer : most;
+}
+
 void take_options(TcpConnectionState& c, const SocketOptions& o) {
     c.options.hop_limit = o.hop_limit;
     c.options.traffic_class = o.traffic_class;
@@ -119,7 +124,7 @@ void take_options(TcpConnectionState& c, const SocketOptions& o) {
     c.options.no_delay = o.no_delay;
     c.options.cork = o.cork;
     c.options.quick_ack = o.quick_ack;
-    c.options.keep_alive = o.keep_alive;
+    c.options.keep_alive = o.keep_alive && o.keep_alive_idle.ns > 0 && o.keep_alive_interval.ns > 0;
     c.options.max_segment = o.max_segment;
     c.options.keep_alive_idle = o.keep_alive_idle;
     c.options.keep_alive_interval = o.keep_alive_interval;

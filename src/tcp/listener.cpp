@@ -73,7 +73,7 @@ std::uint32_t create_child(TcpContext& cx, std::uint32_t listener, const Segment
     take_options(c, parent.options);
     c.is_passive = true;
     c.listener = w.listeners.handle_of(listener);
-    c.rcv.buffer = parent.options.receive_buffer;
+    c.rcv.buffer = receive_buffer_of(parent.options);
     c.rcv.wscale = window_scale_for(c.rcv.buffer);
     c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;
     learn_irs(c, irs);

@@ -26,7 +26,10 @@ bool is_send_side_sane(const TcpConnectionState& c) {
     const std::uint32_t end = snd_end(c) - s.una;
     if (s.nxt - s.una > end || s.max - s.una > end || s.nxt - s.una > s.max - s.una) return false;
     if (is_syn_unacked(c) && (s.una != s.iss || s.max - s.iss > 1)) return false;
-    if (!is_syn_unacked(c) && c.congestion.cwnd < c.mss) return false;
+    if (!is_syn_unacked(c) &&
+        (c.congestion.cwnd < c.mss || c.congestion.cwnd > window_max || c.congestion.ssthresh < c.mss)) {
+        return false;
+    }
     return !s.fin_acked || (s.fin_queued && c.send_queue.bytes == 0);
 }
 
@@ -109,6 +112,8 @@ bool is_sane(const World& w, std::uint32_t i) {
     if (c.policy != DurabilityPolicy::none && c.policy != DurabilityPolicy::snapshot) return false;
     if (c.error > Error::device_failed || c.verdict > Verdict::dropped_by_policy) return false;
     if (c.rtt.srtt.ns < 0 || c.rtt.rttvar.ns < 0 || c.rtt.rto.ns < 0) return false;
+    const TcpConnectionOptions& o = c.options;
+    if (o.keep_alive && (o.keep_alive_idle.ns <= 0 || o.keep_alive_interval.ns <= 0)) return false;
     if (is_dead(c)) {
         return c.send_queue.nodes == 0 && c.out_of_order.nodes == 0 &&
                (c.socket || c.tombstone || c.rst_owed);

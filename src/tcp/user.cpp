@@ -76,7 +76,7 @@ std::expected<void, Error> connect(TcpContext& cx, Handle<SocketState> socket, c
     take_options(c, s.options);
     c.phase = TcpPhase::syn_sent;
     c.socket = socket;
-    c.rcv.buffer = s.options.receive_buffer;
+    c.rcv.buffer = receive_buffer_of(s.options);
     c.rcv.wscale = window_scale_for(c.rcv.buffer);
     const Seq iss = initial_sequence(cx, c.local, remote);
     c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;

@@ -48,6 +48,8 @@ constexpr bool is_orphan(const TcpConnectionState& c) { return !c.socket && !c.l
 /// A new connection, entered into the tables; null when there is no slot. Sequence numbers are the caller's.
 std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const Endpoint& remote,
                                 DurabilityPolicy policy);
+/// Bytes; options that come from a snapshot may hold anything.
+std::uint32_t receive_buffer_of(const SocketOptions& options);
 void take_options(TcpConnectionState& c, const SocketOptions& options);
 /// The connection is over: queues to the peer are dropped, timers stop. What was received stays readable
 /// while there is a socket. Held policies leave a tombstone until it is durable.

@@ -4,12 +4,6 @@
 
 namespace keepnet::tcp::congestion {
 
-namespace {
-
-constexpr std::uint32_t window_max = 1U << 30;  // RFC 7323 2.3: no window can be larger
-
-}  // namespace
-
 std::uint32_t initial_window(std::uint32_t mss, std::uint32_t segments) {
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
 }

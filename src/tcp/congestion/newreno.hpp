@@ -8,6 +8,8 @@
 
 namespace keepnet::tcp::congestion {
 
+inline constexpr std::uint32_t window_max = 1U << 30;  // RFC 7323 2.3: no window can be larger
+
 /// RFC 6928 2, for any number of segments: IW = min(n * MSS, max(2 * MSS, n * 1460)).
 [[nodiscard]] std::uint32_t initial_window(std::uint32_t mss, std::uint32_t segments);
 [[nodiscard]] CongestionState begin(std::uint32_t mss, std::uint32_t segments, Instant now);

@@ -14,7 +14,8 @@ constexpr std::uint8_t duplicate_threshold = 3;  // RFC 5681 3.2
 
 bool on_duplicate_ack(RecoveryState& r, CongestionState& s, const View& v) {
     if (r.in_recovery) {
-        s.cwnd += v.mss;  // step 4: a segment has left the network
+        // Step 4: a segment has left the network. A peer may send more of these than there were segments.
+        s.cwnd = std::min(s.cwnd + v.mss, congestion::window_max);
         return false;
     }
     if (r.duplicate_acks < duplicate_threshold) ++r.duplicate_acks;
