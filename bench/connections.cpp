@@ -111,8 +111,8 @@ void idle_connections(benchmark::State& state, std::uint32_t count) {
 void register_connections() {
     for (const auto& [name, count] : {std::pair{"connections/1", 1U}, std::pair{"connections/1,000", 1'000U},
                                       std::pair{"connections/10,000", 10'000U}})
-        add(name, [count = count](benchmark::State& state) {
-            idle_connections(state, count);
+        add(name, [n = count](benchmark::State& state) {
+            idle_connections(state, n);
         })->Iterations(1);
 }
 

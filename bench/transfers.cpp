@@ -48,9 +48,9 @@ void register_keepnet() {
     });
     for (const auto& [name, count] :
          {std::pair{"exchange/keepnet", 1U}, std::pair{"exchange/keepnet, 10,000 connections", 10'000U}})
-        add(name, [count = count](benchmark::State& state) {
-            Pair pair(config_for(count), mtu);
-            pair.connect(count);
+        add(name, [n = count](benchmark::State& state) {
+            Pair pair(config_for(n), mtu);
+            pair.connect(n);
             request_response(state, false, pair);
         });
 }
