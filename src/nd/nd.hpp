@@ -55,6 +55,10 @@ std::optional<UnreachablePacket> take_unreachable(link::LinkContext& cx);
 /// Forgets the neighbours of an interface and what waits for them.
 void forget_interface(link::LinkContext& cx, InterfaceIndex interface);
 
+/// After a restore: what waited for a link address was made before the cut, and later segments may have gone out since.
+/// Their owners send anew what is still true.
+void forget_pending(link::LinkContext& cx);
+
 /// Arms every timer and counts what is counted, from the state. Changes no state.
 void rebuild(link::LinkContext& cx);
 /// False when a field of a (decoded) neighbour, or of the chain of packets that it holds, cannot be. Reads

@@ -155,6 +155,13 @@ std::optional<UnreachablePacket> take_unreachable(link::LinkContext& cx) {
     return std::nullopt;
 }
 
+void forget_pending(link::LinkContext& cx) {
+    for (std::uint32_t i = cx.w.neighbors.next(0); i != none; i = cx.w.neighbors.next(i + 1)) {
+        if (has_given_up(cx.w.neighbors.get(i))) continue;  // its end is told to whoever sent
+        while (const auto packet = pop_pending(cx, i)) release_packet(cx.w.pool, *packet);
+    }
+}
+
 void forget_interface(link::LinkContext& cx, InterfaceIndex interface) {
     for (std::uint32_t i = cx.w.neighbors.next(0); i != none; i = cx.w.neighbors.next(i + 1)) {
         if (cx.w.neighbors.get(i).interface == interface) destroy_neighbor(cx, i);

@@ -172,6 +172,8 @@ std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const Stac
 void resume_core(Core& core, const durability::ResumeOptions& options) {
     durability::renew(core.world, options);
     rebuild_derived(core);
+    auto ip_cx = core.ip_context();
+    nd::forget_pending(ip_cx);
     auto tcp_cx = core.tcp_context();
     tcp::resume(tcp_cx);
     auto udp_cx = core.udp_context();
