@@ -157,6 +157,8 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
     const auto mss_index = find_cookie(cx, s);
     if (!mss_index) {
+        // Text may be from the middle of the first flight, whose beginning, which has the right numbers, comes later.
+        if (s.length() != 0) return w.drop(DropReason::tcp_bad_cookie);
         if (!w.stack().ready || w.stack().silent_until != 0) return refuse(cx, s);
         w.drop(DropReason::tcp_bad_cookie);
         return answer_with_reset(cx, s);
@@ -172,6 +174,7 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     c.snd.una = c.snd.nxt = c.snd.max = s.repr.ack;
     c.marks.snd_durable = c.snd.una;
     c.marks.rcv_durable = c.rcv.nxt;
+    c.marks.buffer = std::min(c.rcv.buffer, 65535U);  // more than the SYN-ACK said is not promised before a commit
     c.rcv.acked = c.rcv.nxt;
     c.rcv.adv = c.rcv.nxt + std::min(c.rcv.buffer, 65535U);
     c.snd.wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
