@@ -8,6 +8,25 @@ namespace keepnet::tcp {
 
 namespace {
 
+/// The right edge as far as the old host may have shown it: after the commit it was free to go to where the durable
+/// consumption allows, and each ACK, of which there was one for every eight segments, to the next multiple of the scale.
+Seq edge_possibly_shown(const TcpContext& cx, const TcpConnectionState& c) {
+    const auto further = [](Seq a, Seq b) { return after(b, a) ? b : a; };
+    Seq edge = rcv_consumed(c) + c.rcv.buffer;
+    edge = further(edge, c.marks.consumed + c.marks.buffer);
+    for (const CutEdge& e : c.marks.edges) {
+        if (e.cut != 0) edge = further(edge, e.consumed + e.buffer);
+    }
+    const std::uint32_t acks = (c.rcv.nxt - c.rcv.acked) / (8U * c.mss) + 4;
+    edge = edge + (acks << c.rcv.wscale);
+    // No more than all windows together may be, nor than the field can say.
+    const std::uint64_t most = grant_limit(cx.w) + 2U * c.mss;
+    if (edge - rcv_consumed(c) > most) edge = rcv_consumed(c) + static_cast<std::uint32_t>(most);
+    const Seq sayable = c.rcv.nxt + (65535U << (is_syn_unacked(c) ? 0 : c.rcv.wscale));
+    if (after(edge, sayable)) edge = sayable;
+    return further(c.rcv.adv, edge);
+}
+
 /// The marks come from the ends, never from the snapshot: after its commit the old host was free to go that
 /// far.
 void marks_from_ends(TcpConnectionState& c) {
@@ -60,7 +79,8 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
         return;
     }
     recovery::restart(c.recovery, {c.snd.una, c.snd.max, 0, c.mss});
-    c.recovery.retransmit_owed = c.snd.max != c.snd.una;
+    // Into a closed window nothing was sent: the persist timer asks.
+    c.recovery.retransmit_owed = c.snd.max != c.snd.una && c.snd.wnd != 0;
     c.congestion.cwnd = congestion::initial_window(c.mss, config.initial_window_segments);
     c.congestion.bytes_acked = 0;
     c.congestion.last_sent = cx.now;
@@ -76,6 +96,10 @@ void resume_connection(TcpContext& cx, TcpConnectionState& c) {
         if (c.error == Error::invalid) c.verdict = Verdict::closed;
         tell_socket(cx, c, Error::invalid);
         return settle(cx, c);
+    }
+    if (c.policy != DurabilityPolicy::none && c.phase != TcpPhase::syn_sent) {
+        c.rcv.adv = edge_possibly_shown(cx, c);
+        c.rcv.acked = c.rcv.nxt;  // perhaps it was: the first ACK must not be behind it
     }
     marks_from_ends(c);
     edge_from_buffer(c);

@@ -86,6 +86,8 @@ Plan plan_retransmission(const TcpConnectionState& c) {
     p.kind = Plan::Kind::data;
     p.seq = c.snd.una;
     p.bytes = std::min<std::uint32_t>(end - c.snd.una, c.mss);
+    // Restored: snd.max is what may have been sent, and the peer's window is the limit of what was.
+    if (c.verdict == Verdict::pending && p.bytes > c.snd.wnd) p.bytes = c.snd.wnd;
     p.fin = c.snd.fin_queued && p.seq + p.bytes == data_end(c) && after(sent, data_end(c));
     return p;
 }
@@ -139,11 +141,6 @@ Plan plan_next(const TcpConnectionState& c) {
         p.seq = seq_without_text(c);
     }
     return p;
-}
-
-std::uint64_t grant_limit(const World& w) {
-    const std::uint64_t limit = w.config().tcp.receive_grant_bytes;
-    return limit != 0 ? limit : std::uint64_t{w.pool.capacity()} * packet_buffer_bytes / 2;
 }
 
 WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq ack, bool is_syn) {
@@ -331,6 +328,11 @@ Transmitted transmit(TcpContext& cx, TcpConnectionState& c, Plan p) {
 }
 
 }  // namespace
+
+std::uint64_t grant_limit(const World& w) {
+    const std::uint64_t limit = w.config().tcp.receive_grant_bytes;
+    return limit != 0 ? limit : std::uint64_t{w.pool.capacity()} * packet_buffer_bytes / 2;
+}
 
 Seq ack_field(const TcpConnectionState& c) {
     Seq end = acknowledgeable(c);
