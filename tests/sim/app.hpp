@@ -1,0 +1,134 @@
+// The application on a host. Its value is plain data: it is copied at the cut and comes back with the
+// snapshot, as a persistent runtime's heap would. What it takes from a stream (transfer) and what it makes of
+// it (handler) are two steps, so a cut or a crash may fall between them.
+//
+// What it writes is not a function of its state: each block of a stream has a nonce drawn when it is written.
+// A host that was rolled back writes something else than before, so a byte that got out too early is a wrong
+// byte.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <keepnet/stack.hpp>
+
+#include "sim/draw.hpp"
+#include "sim/trace.hpp"
+
+namespace keepnet::sim {
+
+inline constexpr std::uint16_t server_port = 80, datagram_port = 9, first_client_port = 20000;
+Ipv6Address address_of(unsigned host);
+
+/// One side of a connection, as the application knows it.
+struct Conn {
+    std::uint32_t id = 0;  ///< of its ConnectionPlan; 0: a server that has not read the header yet
+    bool is_client = false;
+    bool is_connecting = false;  ///< connect() was called
+    bool is_connected = false;
+    bool fin_sent = false;
+    bool eof = false;
+    bool closed = false;   ///< the handle is gone
+    bool aborted = false;  ///< by this side
+    bool reset = false;    ///< by the other
+    SocketHandle socket{};
+    std::uint64_t tx_done = 0;          ///< bytes that the stack took
+    std::uint64_t rx_taken = 0;         ///< bytes taken from the stack
+    std::uint64_t rx_handled = 0;       ///< of these
+    std::vector<std::uint8_t> inbox{};  ///< the rest of these
+    std::vector<std::uint64_t> nonces{};
+};
+
+struct AppValue {
+    SocketHandle listener{};
+    SocketHandle udp{};
+    std::vector<Conn> conns{};
+    std::uint64_t datagrams_sent = 0;
+
+    [[nodiscard]] const Conn* find(std::uint32_t id) const;
+    [[nodiscard]] std::uint64_t digest() const;
+};
+
+/// The byte at an offset of the stream that `sender` wrote. Throws Failure when it never wrote it.
+std::uint8_t content(const Conn& sender, std::uint64_t offset);
+
+/// For the self-test: an application that is wrong in a way that must be noticed.
+enum class AppFault : std::uint8_t { none, loses_a_byte, takes_twice };
+
+class App {
+  public:
+    App(const Plan& plan, unsigned host, Trace& trace);
+
+    AppValue value{};
+    AppFault fault = AppFault::none;
+
+    /// A stack that nobody used before.
+    void boot(Stack& stack);
+    /// The value is that of the snapshot: claims what is its own, and compares it with what is there.
+    void resume(Stack& stack, Instant now);
+    void on_ready(SocketHandle socket);
+    /// When step() has something to do, as far as the application itself knows.
+    [[nodiscard]] Instant next_work(Instant now, bool faults) const;
+
+    enum class Did : std::uint8_t { nothing, transfer, handler, other };
+    /// One action of one connection.
+    Did step(Stack& stack, Instant now, bool faults, const AppValue& peer);
+    /// Every connection that was planned is complete on this side.
+    [[nodiscard]] bool is_done(const AppValue& peer) const;
+    /// Closes what only the end closes.
+    void close_all(Stack& stack);
+    /// Counts what gets done, to tell a slow run from one that is stuck.
+    [[nodiscard]] std::uint64_t progress() const { return progress_; }
+    /// What is not complete, for people.
+    [[nodiscard]] std::string unfinished() const;
+
+  private:
+    /// What a connection waits for; begins anew with each life.
+    struct Live {
+        bool may_read = true;
+        bool may_write = true;
+        Instant read_at{}, write_at{};
+        bool was_restored = false;
+        std::uint64_t received_before = 0, acknowledged_before = 0;
+    };
+
+    [[nodiscard]] const ConnectionPlan& plan_of(const Conn& c) const { return plan_.connections[c.id - 1]; }
+    [[nodiscard]] const SidePlan& side_of(const Conn& c) const;
+    [[nodiscard]] std::uint64_t write_total(const Conn& c) const;
+    [[nodiscard]] std::uint64_t write_allowed(const Conn& c, bool faults) const;
+    [[nodiscard]] static bool has_to_handle(const Conn& c);
+    [[nodiscard]] bool closes_briefly(const Conn& c) const;
+    [[nodiscard]] Instant work_of(std::size_t i, Instant now, bool faults) const;
+    [[nodiscard]] const ConnectionPlan* next_to_open(Instant now) const;
+
+    Did work_on(Stack& stack, std::size_t i, Instant now, bool faults, const AppValue& peer);
+    void open(Stack& stack, Instant now, const ConnectionPlan& plan);
+    void connect(Stack& stack, std::size_t i, Instant now);
+    /// A connection that never was; it is opened again later.
+    void forget(Stack& stack, std::size_t i, Instant now);
+    bool accept(Stack& stack);
+    bool transfer(Stack& stack, std::size_t i, Instant now, const AppValue& peer);
+    void handle(Stack& stack, Conn& c, const AppValue& peer);
+    void on_header(Stack& stack, Conn& c, const AppValue& peer);
+    bool write(Stack& stack, std::size_t i, Instant now, bool faults, const AppValue& peer);
+    void on_end(Conn& c, const AppValue& peer);
+    void on_error(Stack& stack, Conn& c, Error error, const AppValue& peer);
+    void close(Stack& stack, Conn& c);
+    void check(Stack& stack, std::size_t i);
+    void set_options(Stack& stack, const Conn& c);
+    bool exchange_datagrams(Stack& stack, Instant now, bool faults, const AppValue& peer);
+    void read_datagram(Stack& stack, const AppValue& peer);
+
+    const Plan& plan_;
+    unsigned host_;
+    Trace& trace_;
+    Dice dice_;      ///< live: not captured
+    Instant now_{};  ///< of the step, for the trace
+    std::vector<Live> live_{};
+    bool may_accept_ = true;
+    bool may_read_udp_ = true;
+    Instant open_at_{}, datagram_at_{};
+    std::uint64_t progress_ = 0;
+};
+
+}  // namespace keepnet::sim

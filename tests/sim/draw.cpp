@@ -1,0 +1,225 @@
+#include "sim/draw.hpp"
+
+#include <algorithm>
+
+namespace keepnet::sim {
+
+namespace {
+
+/// Small values as often as large ones: each doubling is as likely as the next.
+std::uint64_t any_size(Dice& d, std::uint64_t low, std::uint64_t high) {
+    unsigned doublings = 0;
+    while ((std::max<std::uint64_t>(low, 1) << (doublings + 1)) <= high) ++doublings;
+    const std::uint64_t at = std::max<std::uint64_t>(low, 1) << d.below(doublings + 1);
+    return std::clamp(at + d.below(at), low, high);
+}
+
+Duration any_time(Dice& d, Duration low, Duration high) {
+    return {static_cast<std::int64_t>(
+        any_size(d, static_cast<std::uint64_t>(low.ns), static_cast<std::uint64_t>(high.ns)))};
+}
+
+template <class T, std::size_t n>
+T one_of(Dice& d, const T (&choices)[n]) {
+    return choices[d.below(n)];
+}
+
+LinkPlan draw_link(Dice& d) {
+    LinkPlan p;
+    p.latency = any_time(d, microseconds(10), milliseconds(60));
+    if (d.percent(60)) p.jitter = any_time(d, microseconds(1), p.latency * 3);
+    if (d.percent(70)) p.loss_permille = static_cast<unsigned>(any_size(d, 1, 150));
+    if (d.percent(40)) p.duplicate_permille = static_cast<unsigned>(any_size(d, 1, 100));
+    if (d.percent(40)) p.damage_permille = static_cast<unsigned>(any_size(d, 1, 60));
+    if (d.percent(30)) {
+        p.bytes_per_second = any_size(d, 60'000, 50'000'000);
+        p.queue_max = any_time(d, milliseconds(20), milliseconds(400));
+    }
+    return p;
+}
+
+/// Tables between "barely enough" and "plenty". What runs out must be refused, counted, and work again later.
+void draw_capacity(Dice& d, CapacityConfig& n, std::uint32_t connections) {
+    n.interfaces = 2;
+    n.addresses = 8;
+    n.routes = 8;
+    n.neighbors = static_cast<std::uint32_t>(d.between(4, 16));
+    n.pending_packets = static_cast<std::uint32_t>(d.between(2, 32));
+    n.destinations = 8;
+    n.sockets = connections * 2 + 16;
+    n.tcp_connections = connections * 4 + 16;
+    n.tcp_tombstones = d.percent(30) ? connections + 4 : n.tcp_connections;
+    n.tcp_listeners = 8;
+    n.udp_sockets = 4;
+    n.udp_datagrams = 64;
+    n.slice_nodes = one_of(d, {256U, 512U, 2048U, 8192U});
+    n.packet_buffers = one_of(d, {128U, 256U, 512U, 2048U, 4096U});
+    n.transmit_ring = one_of(d, {16U, 64U, 256U, 512U});
+    n.shadow_objects = d.percent(30) ? static_cast<std::uint32_t>(d.between(8, 64)) : 2048;
+    n.sweep_queue_bytes = 1U << 16;
+}
+
+void draw_tcp(Dice& d, TcpConfig& t) {
+    t.receive_buffer = static_cast<std::uint32_t>(any_size(d, 4096, 512 * 1024));
+    t.send_buffer = static_cast<std::uint32_t>(any_size(d, 4096, 512 * 1024));
+    t.initial_window_segments = one_of<std::uint8_t>(d, {1, 2, 4, 10});
+    t.delayed_ack = one_of(d, {milliseconds(0), milliseconds(1), milliseconds(40), milliseconds(200)});
+    t.msl = one_of(d, {seconds(2), seconds(10), seconds(30)});
+    t.out_of_order_segments = static_cast<std::uint32_t>(any_size(d, 2, 512));
+    t.listen_half_open = static_cast<std::uint32_t>(any_size(d, 2, 256));
+    t.rto_min = one_of(d, {milliseconds(50), milliseconds(200), milliseconds(1000)});
+    // Nobody may give up because of our faults: a test of patience has no verdict.
+    t.syn_give_up = seconds(7200);
+    t.synack_give_up = seconds(7200);
+    t.data_give_up = seconds(7200);
+    t.fin_wait_2 = seconds(1800);
+    if (d.percent(20)) t.timestamp_reservation = seconds(d.percent(50) ? 1 : 30);
+}
+
+void draw_poll(Dice& d, PollConfig& p) {
+    if (d.percent(50)) return;
+    p.receive_burst = static_cast<std::uint32_t>(any_size(d, 1, 64));
+    p.timers = static_cast<std::uint32_t>(any_size(d, 1, 4096));
+    p.outputs = static_cast<std::uint32_t>(any_size(d, 1, 64));
+    p.segments_per_turn = static_cast<std::uint32_t>(any_size(d, 1, 16));
+    p.sweep_objects = static_cast<std::uint32_t>(any_size(d, 4, 2048));
+}
+
+void draw_cuts(Dice& d, HostPlan& h) {
+    h.takes_cuts = true;
+    h.on_demand = d.percent(50);
+    h.cut_interval = h.on_demand ? any_time(d, microseconds(1), milliseconds(20))
+                                 : any_time(d, milliseconds(1), seconds(3));
+    h.storage_min = any_time(d, microseconds(1), milliseconds(5));
+    h.storage_max = any_time(d, h.storage_min, h.storage_min * 50);
+    if (d.percent(60)) h.told_max = any_time(d, microseconds(1), milliseconds(10));
+    h.sync_encode_percent = one_of(d, {0U, 20U, 100U});
+    if (d.percent(30)) h.abandon_percent = 15;
+}
+
+void draw_deaths(Dice& d, HostPlan& h, Instant faults_end) {
+    h.crashes = static_cast<unsigned>(any_size(d, 1, 12));
+    h.downtime_max = one_of(d, {nanoseconds(0), milliseconds(1), milliseconds(200), seconds(5), seconds(60)});
+    h.outage_is = one_of(d, {Outage::unknown, Outage::by_wall_clock, Outage::exact});
+    if (d.percent(20)) h.attach_percent = 50;
+    for (unsigned& permille : h.crash_permille) {
+        if (d.percent(35)) permille = static_cast<unsigned>(any_size(d, 1, 60));
+    }
+    for (std::uint64_t n = d.below(h.crashes + 1); n != 0; --n) {
+        h.crash_at.push_back({static_cast<std::int64_t>(d.below(static_cast<std::uint64_t>(faults_end.ns)))});
+    }
+    std::sort(h.crash_at.begin(), h.crash_at.end());
+}
+
+HostPlan draw_host(Dice& d, std::uint32_t connections, Instant faults_end) {
+    HostPlan h;
+    h.life = one_of(d, {Life::steady, Life::crashing, Life::crashing, Life::orderly});
+    draw_capacity(d, h.config.capacity, connections);
+    draw_tcp(d, h.config.tcp);
+    draw_poll(d, h.config.poll);
+    h.config.nd.dad_transmits = d.percent(30) ? 1 : 0;
+    h.mtu = d.percent(50) ? 1500 : static_cast<std::uint16_t>(d.between(1280, 1500));
+    h.config.policy =
+        h.life == Life::crashing || d.percent(40) ? DurabilityPolicy::snapshot : DurabilityPolicy::none;
+    if (h.config.policy == DurabilityPolicy::snapshot) draw_cuts(d, h);
+    if (h.life != Life::steady) draw_deaths(d, h, faults_end);
+    if (h.life == Life::orderly) h.attach_percent = d.percent(50) ? 30 : 0;
+    if (d.percent(50)) h.poll_latency = any_time(d, microseconds(1), milliseconds(3));
+    if (d.percent(30)) h.transmit_refusal_percent = static_cast<unsigned>(any_size(d, 1, 50));
+    h.link_local = d.percent(30);
+    h.backlog = static_cast<std::uint32_t>(any_size(d, 1, 32));
+    h.udp_held = h.config.policy == DurabilityPolicy::snapshot && d.percent(50);
+    if (d.percent(30)) h.udp_interval = any_time(d, milliseconds(5), milliseconds(500));
+    return h;
+}
+
+SidePlan draw_side(Dice& d, const TcpConfig& t) {
+    SidePlan s;
+    if (d.percent(30)) s.read_chunk = static_cast<std::uint32_t>(any_size(d, 64, 16384));
+    if (d.percent(30)) s.write_chunk = static_cast<std::uint32_t>(any_size(d, 16, 16384));
+    if (d.percent(20)) s.read_pause = any_time(d, microseconds(10), milliseconds(500));
+    if (d.percent(20)) s.write_pause = any_time(d, microseconds(10), milliseconds(200));
+    s.no_delay = d.percent(40);
+    s.quick_ack = d.percent(20);
+    if (d.percent(20)) s.receive_buffer = static_cast<std::uint32_t>(any_size(d, 4096, t.receive_buffer));
+    if (d.percent(20)) s.send_buffer = static_cast<std::uint32_t>(any_size(d, 4096, t.send_buffer));
+    if (d.percent(15)) s.max_segment = static_cast<std::uint16_t>(any_size(d, 256, 1400));
+    return s;
+}
+
+void draw_amounts(Dice& d, ConnectionPlan& c) {
+    const auto size = [&](std::uint64_t high) { return d.one_in(20) ? 0 : any_size(d, 1, high); };
+    c.up = header_bytes;
+    switch (c.kind) {
+        case Kind::stream:
+        case Kind::half_close:
+        case Kind::idle_then_stream:
+        case Kind::aborted:
+            c.up += size(150'000);
+            c.down = size(150'000);
+            break;
+        case Kind::download:
+            c.down = size(400'000);
+            break;
+        case Kind::upload:
+            c.up += size(400'000);
+            break;
+        case Kind::brief:
+            c.up += d.below(400);
+            c.down = d.below(3000);
+            break;
+        case Kind::request_response: {
+            c.request = static_cast<std::uint32_t>(any_size(d, 1, 3000));
+            c.response = static_cast<std::uint32_t>(any_size(d, 1, 6000));
+            const std::uint64_t rounds = d.between(1, 20);
+            c.up += c.request * rounds;
+            c.down = c.response * rounds;
+            break;
+        }
+    }
+}
+
+ConnectionPlan draw_connection(Dice& d, const Plan& plan, std::uint32_t id, bool many) {
+    ConnectionPlan c;
+    c.id = id;
+    c.client = static_cast<std::uint8_t>(d.below(2));
+    c.kind = many ? Kind::brief
+                  : one_of(d, {Kind::stream, Kind::download, Kind::upload, Kind::request_response,
+                               Kind::half_close, Kind::brief, Kind::idle_then_stream, Kind::aborted});
+    draw_amounts(d, c);
+    c.bind_first = d.one_in(4);
+    const auto window = static_cast<std::uint64_t>(plan.faults_end.ns);
+    c.start = {static_cast<std::int64_t>(d.percent(50) ? d.below(window / 10 + 1) : d.below(window))};
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::size_t host = i == 0 ? c.client : 1U - c.client;
+        c.side[i] = draw_side(d, plan.host[host].config.tcp);
+        if (c.kind == Kind::aborted && d.percent(60))
+            c.side[i].abort_permille = static_cast<unsigned>(any_size(d, 1, 200));
+    }
+    return c;
+}
+
+}  // namespace
+
+Plan draw(std::uint64_t seed) {
+    Dice d(seed);
+    Plan plan;
+    plan.seed = seed;
+    plan.faults_end = {any_time(d, milliseconds(50), seconds(30)).ns};
+    const bool many = d.one_in(6);
+    const auto connections = static_cast<std::uint32_t>(many ? d.between(10, 40) : any_size(d, 1, 8));
+    for (HostPlan& h : plan.host) h = draw_host(d, connections, plan.faults_end);
+    for (LinkPlan& l : plan.link) l = d.one_in(8) ? LinkPlan{.latency = microseconds(20)} : draw_link(d);
+    for (std::uint64_t n = d.below(3); n != 0; --n) {
+        const Instant from{
+            static_cast<std::int64_t>(d.below(static_cast<std::uint64_t>(plan.faults_end.ns)))};
+        plan.blackouts.push_back(
+            {from, earlier(from + any_time(d, milliseconds(1), seconds(20)), plan.faults_end)});
+    }
+    for (std::uint32_t id = 1; id <= connections; ++id) {
+        plan.connections.push_back(draw_connection(d, plan, id, many));
+    }
+    return plan;
+}
+
+}  // namespace keepnet::sim

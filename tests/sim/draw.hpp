@@ -1,0 +1,125 @@
+// Everything that a seed decides before the run: limits, faults, policies, and the work that the applications
+// do.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <keepnet/config.hpp>
+#include <keepnet/time.hpp>
+
+#include "support/seams.hpp"
+
+namespace keepnet::sim {
+
+using test::Dice;
+
+/// One direction of the wire, while faults last.
+struct LinkPlan {
+    Duration latency{};
+    Duration jitter{};  ///< on top, drawn for each frame: reorders
+    unsigned loss_permille = 0;
+    unsigned duplicate_permille = 0;
+    unsigned damage_permille = 0;        ///< bits flipped, or the end cut off
+    std::uint64_t bytes_per_second = 0;  ///< 0: no limit
+    Duration queue_max = milliseconds(100);
+};
+
+struct Blackout {
+    Instant from{};
+    Instant until{};
+};
+
+enum class Life : std::uint8_t {
+    steady,    ///< never dies
+    crashing,  ///< policy snapshot; loses everything behind its last committed snapshot
+    orderly,   ///< any policy; freezes, or suspends, is saved at its very last instant, and comes back
+};
+
+/// What a host's restores know of the time it was away. The same all its lives: one that knows must not
+/// forget, or its clock on the wire would stand where it has been.
+enum class Outage : std::uint8_t { unknown, by_wall_clock, exact };
+
+/// Where in a host's life a crash is tried besides the drawn instants; permille for each such place.
+enum class Place : std::uint8_t { poll, transfer, handler, cut, encode, durable, committed, restore, count_ };
+
+struct HostPlan {
+    StackConfig config{};
+    std::uint16_t mtu = 1500;
+    Life life = Life::steady;
+    bool takes_cuts = false;
+    bool on_demand =
+        false;  ///< cuts when the stack wants a commit; else every cut_interval, if anything happened
+    Duration cut_interval{};                ///< on demand: how long it waits after it is wanted
+    Duration storage_min{}, storage_max{};  ///< until a written snapshot is durable
+    Duration told_max{};                    ///< and until the stack hears of it
+    unsigned sync_encode_percent = 0;       ///< encoded at the cut, in one piece
+    unsigned abandon_percent = 0;
+    unsigned crashes = 0;  ///< at most
+    std::array<unsigned, static_cast<std::size_t>(Place::count_)> crash_permille{};
+    std::vector<Instant> crash_at{};
+    Duration downtime_max{};
+    Outage outage_is = Outage::exact;
+    unsigned attach_percent = 0;            ///< crashes that the arena survives
+    Duration poll_latency{};                ///< from a frame or deadline to the poll, at most
+    unsigned transmit_refusal_percent = 0;  ///< of the device's bursts
+    bool link_local = false;
+    std::uint32_t backlog = 8;
+    bool udp_held = false;
+    Duration udp_interval{};  ///< 0: no datagrams
+};
+
+enum class Kind : std::uint8_t {
+    stream,  ///< both ways at once
+    download,
+    upload,
+    request_response,
+    half_close,        ///< the server answers when it has seen the end
+    brief,             ///< one small request, one small answer, closed without ceremony
+    idle_then_stream,  ///< nothing while faults last
+    aborted,           ///< one side may reset it, or may not
+};
+
+/// How one side of a connection behaves.
+struct SidePlan {
+    std::uint32_t read_chunk = 65536;
+    std::uint32_t write_chunk = 65536;
+    Duration read_pause{};
+    Duration write_pause{};
+    bool no_delay = false;
+    bool quick_ack = false;
+    std::uint32_t receive_buffer = 0;  ///< 0: the default
+    std::uint32_t send_buffer = 0;
+    std::uint16_t max_segment = 0;
+    unsigned abort_permille = 0;  ///< for each action, while faults last
+};
+
+struct ConnectionPlan {
+    std::uint32_t id = 0;     ///< 1, 2, ...: place in Plan::connections + 1
+    std::uint8_t client = 0;  ///< host
+    Kind kind = Kind::stream;
+    std::uint64_t up = 0;  ///< bytes of the client's stream, header included
+    std::uint64_t down = 0;
+    std::uint32_t request = 0;  ///< bytes of each, for request_response
+    std::uint32_t response = 0;
+    bool bind_first = false;
+    Instant start{};
+    std::array<SidePlan, 2> side{};  ///< client, server
+};
+
+/// A client's stream begins with this: its id, and the id's complement.
+inline constexpr std::uint64_t header_bytes = 8;
+
+struct Plan {
+    std::uint64_t seed = 0;
+    Instant faults_end{};
+    std::array<HostPlan, 2> host{};
+    std::array<LinkPlan, 2> link{};  ///< from host 0, from host 1
+    std::vector<Blackout> blackouts{};
+    std::vector<ConnectionPlan> connections{};
+};
+
+Plan draw(std::uint64_t seed);
+
+}  // namespace keepnet::sim

@@ -1,0 +1,88 @@
+#include "sim/frame.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace keepnet::sim {
+
+namespace {
+
+constexpr std::size_t ip_at = 14, upper_at = 54;
+constexpr std::uint8_t tcp_protocol = 6, udp_protocol = 17, icmp_protocol = 58;
+
+std::uint16_t get16(ByteView b, std::size_t at) { return static_cast<std::uint16_t>(b[at] << 8 | b[at + 1]); }
+std::uint32_t get32(ByteView b, std::size_t at) {
+    return static_cast<std::uint32_t>(get16(b, at)) << 16 | get16(b, at + 2);
+}
+
+/// RFC 8200 8.1; 0xffff over what has a right checksum.
+std::uint16_t sum_of(ByteView frame) {
+    std::uint64_t sum = frame.size() - upper_at + frame[ip_at + 6];
+    for (std::size_t i = ip_at + 8; i + 1 < frame.size(); i += 2) sum += get16(frame, i);
+    if ((frame.size() - ip_at) % 2 != 0) sum += static_cast<std::uint64_t>(frame.back()) << 8;
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<std::uint16_t>(sum);
+}
+
+void read_options(ByteView options, TcpFrame& tcp) {
+    for (std::size_t i = 0; i < options.size();) {
+        const std::uint8_t kind = options[i];
+        if (kind == 0) return;
+        if (kind == 1) {
+            ++i;
+            continue;
+        }
+        if (i + 1 >= options.size() || options[i + 1] < 2 || i + options[i + 1] > options.size()) return;
+        if (kind == 3 && options[i + 1] == 3) tcp.wscale = options[i + 2];
+        if (kind == 8 && options[i + 1] == 10) tcp.tsval = get32(options, i + 2);
+        i += options[i + 1];
+    }
+}
+
+}  // namespace
+
+std::optional<TcpFrame> read_tcp(ByteView f) {
+    if (f.size() < upper_at + 20 || get16(f, 12) != 0x86dd || f[ip_at + 6] != tcp_protocol) return {};
+    const std::size_t header = static_cast<std::size_t>(f[upper_at + 12] >> 4) * 4;
+    const std::size_t upper = get16(f, ip_at + 4);
+    if (header < 20 || header > upper || upper_at + header > f.size()) return {};
+    TcpFrame tcp;
+    tcp.source = get16(f, upper_at);
+    tcp.destination = get16(f, upper_at + 2);
+    tcp.seq = get32(f, upper_at + 4);
+    tcp.ack = get32(f, upper_at + 8);
+    tcp.flags = f[upper_at + 13];
+    tcp.window = get16(f, upper_at + 14);
+    tcp.length = static_cast<std::uint32_t>(upper - header);
+    read_options(f.subspan(upper_at + 20, header - 20), tcp);
+    return tcp;
+}
+
+std::string fault_of(ByteView f) {
+    if (f.size() < upper_at) return "shorter than its headers";
+    if (get16(f, 12) != 0x86dd || f[ip_at] >> 4 != 6) return "not IPv6";
+    if (get16(f, ip_at + 4) != f.size() - upper_at) return "IPv6 payload length";
+    if (f[ip_at + 8] == 0xff) return "multicast source";
+    const std::uint8_t next = f[ip_at + 6];
+    if (next != tcp_protocol && next != udp_protocol && next != icmp_protocol) return "next header";
+    if (sum_of(f) != 0xffff) return "transport checksum";
+    if (next == tcp_protocol && !read_tcp(f)) return "TCP header";
+    return "";
+}
+
+std::string describe(ByteView f, std::size_t bytes) {
+    char line[200];
+    if (const auto tcp = read_tcp(f)) {
+        std::snprintf(line, sizeof line, "%u>%u %s%s%s%s seq=%u ack=%u win=%u len=%u ts=%u", tcp->source,
+                      tcp->destination, tcp->has(syn) ? "S" : "", tcp->has(fin) ? "F" : "",
+                      tcp->has(rst) ? "R" : "", tcp->has(ack) ? "." : "", tcp->seq, tcp->ack, tcp->window,
+                      tcp->length, tcp->tsval.value_or(0));
+        return line;
+    }
+    if (f.size() < upper_at + 2) return "short frame of " + std::to_string(bytes) + " bytes";
+    std::snprintf(line, sizeof line, "protocol %u type/port %u code %u, %zu bytes", f[ip_at + 6], f[upper_at],
+                  f[upper_at + 1], bytes);
+    return line;
+}
+
+}  // namespace keepnet::sim

@@ -1,0 +1,175 @@
+// One host: a stack in an arena, its application, its storage, and its lives. A turn is one step of any of
+// them; which one, where several are due, is drawn, so that cuts, commits and crashes fall between any two.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <keepnet/checkpoint.hpp>
+#include <keepnet/stack.hpp>
+
+#include "sim/app.hpp"
+#include "sim/monitor.hpp"
+#include "sim/network.hpp"
+#include "support/arena.hpp"
+
+namespace keepnet::sim {
+
+class Host;
+
+/// The network card of a host. It outlives the host's stacks.
+class Nic final : public LinkDevice {
+  public:
+    explicit Nic(Host& host) : host_(host) {}
+    [[nodiscard]] LinkCapabilities capabilities() const override;
+    [[nodiscard]] LinkState link_state() const override { return LinkState::up; }
+    std::size_t receive(FramePool& pool, std::span<RxFrame> frames) override;
+    std::size_t transmit(std::span<const TxFrame> frames) override;
+
+    std::deque<Frame> inbound{};
+    bool refused = false;  ///< since the last poll
+
+  private:
+    Host& host_;
+};
+
+/// For the self-test: an embedder that breaks the rules.
+enum class HostFault : std::uint8_t {
+    none,
+    commits_early,      ///< says that a cut is durable before it is
+    keeps_application,  ///< the application does not come back with the snapshot
+};
+
+/// What a run counted, to tell how much was tried.
+struct Tally {
+    std::uint64_t crashes = 0, fresh_starts = 0, restores = 0, attaches = 0, suspends = 0;
+    std::uint64_t cuts = 0, overruns = 0, abandoned = 0, commits = 0, reencoded = 0;
+};
+
+class Host {
+  public:
+    Host(const Plan& plan, unsigned index, Trace& trace, Network& network, Monitor& monitor);
+
+    /// When turn() has something to do.
+    [[nodiscard]] Instant next_turn(Instant now, bool faults) const;
+    void turn(Instant now, bool faults, const Host& peer);
+    void deliver(Instant now, Frame frame);
+    /// Nothing dies any more; what is down comes back now.
+    void stop_faults(Instant now);
+    /// From now on cuts go on though nothing changes: deaths, for which no stack asks a commit, become
+    /// durable too.
+    void begin_drain(Instant now);
+
+    [[nodiscard]] bool is_up() const { return up_; }
+    /// Up, and not about to exit.
+    [[nodiscard]] bool is_settled() const { return up_ && !suspending_; }
+    [[nodiscard]] App& app() { return app_; }
+    [[nodiscard]] const App& app() const { return app_; }
+    [[nodiscard]] Stack& stack() { return *stack_; }
+    [[nodiscard]] const Stack& stack() const { return *stack_; }
+    [[nodiscard]] const Tally& tally() const { return tally_; }
+    /// No connection, queue entry or buffer is left; the reason why not, otherwise.
+    [[nodiscard]] std::string leftovers() const;
+    HostFault fault = HostFault::none;
+
+  private:
+    friend class Nic;
+
+    /// A snapshot on its way to the storage.
+    struct Pending {
+        CutId cut = 0;
+        Instant cut_at{};
+        AppValue app{};
+        Monitor::Record record{};
+        checkpoint::VectorSink sink{};
+        std::optional<checkpoint::Encoder> encoder{};
+        Instant durable_at = never;
+        Instant told_at = never;
+        bool is_durable = false;
+    };
+    /// What the host comes back with.
+    struct Image {
+        std::vector<std::uint8_t> snapshot{};
+        std::optional<test::Arena> arena{};  ///< the arena itself survived, instead
+        AppValue app{};
+        Monitor::Record record{};
+        Instant at{};
+    };
+    enum class Due : std::uint8_t { poll, app, cut, encode, storage, tell, die, ready, count_ };
+
+    [[nodiscard]] const HostPlan& plan() const { return plan_.host[index_]; }
+    [[nodiscard]] bool is_held() const { return plan().config.policy == DurabilityPolicy::snapshot; }
+    [[nodiscard]] Instant host_time(Instant sim) const { return sim + skew_; }
+    [[nodiscard]] Instant sim_time(Instant host) const { return host == never ? never : host - skew_; }
+    [[nodiscard]] Instant due(Due what, Instant now, bool faults) const;
+    void perform(Due what, Instant now, bool faults, const Host& peer);
+    void reschedule(Instant now);
+    Duration within(Duration most) {
+        return {static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(most.ns) + 1))};
+    }
+    void transmitted(Frame frame);
+
+    // host_storage.cpp
+    void poll(Instant now);
+    void take_cut(Instant now);
+    void encode_some(Instant now);
+    void encode_whole(Pending& p, Instant now);
+    void on_encoded(Pending& p, Instant now);
+    void abandon(Instant now, std::size_t i);
+    void make_durable(Instant now);
+    void tell(Instant now);
+    void check_reencodes(const Pending& p);
+    void make_image(Pending& p);
+    checkpoint::EncodeOptions encode_options(const Pending& p) const;
+
+    // host_life.cpp
+    void maybe_die(Place place, Instant now, bool faults);
+    void begin_death(Instant now);
+    void crash(Instant now, std::uint64_t where);
+    void freeze(Instant now);
+    void exit_suspended(Instant now);
+    void come_up(Instant now, const Host& peer);
+    void create(Instant now);
+    void restore(Instant now);
+    void attach(Instant now);
+    void check_sockets(const std::vector<checkpoint::SocketReport>& reports) const;
+    void check_promises(const Host& peer) const;
+    std::array<std::uint8_t, 32> entropy();
+
+    const Plan& plan_;
+    unsigned index_;
+    Trace& trace_;
+    Network& network_;
+    Monitor& monitor_;
+    Dice dice_;
+    Nic nic_;
+    App app_;
+    test::Arena arena_;
+    std::optional<Stack> stack_;
+    std::deque<std::unique_ptr<Pending>> pending_;
+    std::optional<Image> image_;
+    Tally tally_;
+
+    bool up_ = false;
+    Instant up_at_{};
+    Instant now_{};    ///< of this turn
+    Duration skew_{};  ///< each life has a clock of its own
+    Instant poll_at_ = never;
+    Instant cut_at_ = never;
+    Instant ready_at_ = never;
+    Instant last_cut_{};
+    bool changed_ = false;          ///< since the last cut
+    bool encode_at_once_ = false;   ///< the last cut was overrun
+    bool storage_is_sure_ = false;  ///< does not fail now
+    bool suspending_ = false;
+    bool draining_ = false;
+    unsigned deaths_left_ = 0;
+    std::size_t next_death_ = 0;
+    std::uint64_t cookies_before_ = 0;
+};
+
+}  // namespace keepnet::sim

@@ -1,0 +1,166 @@
+// A host polls its stack, takes cuts, writes them down, and tells the stack when they are durable.
+#include <algorithm>
+#include <string>
+
+#include "sim/host.hpp"
+#include "stack/core.hpp"
+
+namespace keepnet::sim {
+
+void Host::poll(Instant now) {
+    nic_.refused = false;
+    const PollResult result = stack_->poll(host_time(now));
+    if (plan_.seed != 0) {
+        trace_.add(now, index_, What::polled, result.frames_received, result.frames_sent,
+                   static_cast<std::uint64_t>(sim_time(result.next_deadline).ns / 1000));
+    }
+    if (result.next_deadline != stack_->next_deadline())
+        throw Failure("poll says what next_deadline() says", "");
+    bool any_ready = false;
+    while (const auto socket = stack_->next_ready()) {
+        any_ready = true;
+        app_.on_ready(*socket);
+    }
+    if (any_ready && !result.sockets_ready) throw Failure("poll announces ready sockets", "");
+    changed_ = changed_ || result.frames_received != 0 || result.frames_sent != 0;
+    poll_at_ = never;
+    if (!nic_.inbound.empty()) poll_at_ = result.frames_received == 0 ? now + milliseconds(1) : now;
+    if (nic_.refused)
+        poll_at_ = earlier(poll_at_, now + microseconds(static_cast<std::int64_t>(dice_.between(1, 500))));
+}
+
+checkpoint::EncodeOptions Host::encode_options(const Pending& p) const {
+    const std::uint64_t digest = p.app.digest();
+    std::vector<std::uint8_t> bytes(8);
+    for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(digest >> (8 * i));
+    return {.blobs = {{"application", std::move(bytes)}}, .wall_clock_ns = p.cut_at.ns};
+}
+
+void Host::take_cut(Instant now) {
+    auto p = std::make_unique<Pending>();
+    const auto cut = stack_->cut();
+    if (!cut) throw Failure("a cut is possible when the last one was read", std::string(name(cut.error())));
+    p->cut = *cut;
+    p->cut_at = now;
+    p->app = app_.value;
+    if (is_held()) p->record = ends_of(*stack_);
+    last_cut_ = now;
+    cut_at_ = never;
+    changed_ = false;
+    ++tally_.cuts;
+    trace_.add(now, index_, What::cut, *cut);
+    pending_.push_back(std::move(p));
+    Pending& made = *pending_.back();
+    if (encode_at_once_ || dice_.percent(plan().sync_encode_percent)) {
+        encode_whole(made, now);
+    } else {
+        made.encoder.emplace(*stack_, made.cut, encode_options(made), made.sink);
+    }
+    encode_at_once_ = false;
+}
+
+void Host::encode_whole(Pending& p, Instant now) {
+    const auto done = checkpoint::encode(*stack_, p.cut, encode_options(p), p.sink);
+    if (!done) throw Failure("a cut that nothing changes behind can be encoded", done.error().message);
+    if (dice_.one_in(20)) check_reencodes(p);
+    on_encoded(p, now);
+}
+
+void Host::encode_some(Instant now) {
+    Pending& p = *pending_.back();
+    for (std::uint64_t n = dice_.between(1, 4); n != 0; --n) {
+        const auto progress = p.encoder->step();
+        if (!progress) {
+            if (progress.error().code != checkpoint::Code::cut_overrun) {
+                throw Failure("a cut can be encoded", progress.error().message);
+            }
+            trace_.add(now, index_, What::overrun, p.cut);
+            ++tally_.overruns;
+            encode_at_once_ = true;
+            return abandon(now, pending_.size() - 1);
+        }
+        if (*progress == checkpoint::Encoder::Progress::done) {
+            p.encoder.reset();
+            return on_encoded(p, now);
+        }
+        if (*progress == checkpoint::Encoder::Progress::waiting) {
+            if (dice_.one_in(2)) {
+                (void)stack_->sweep();
+            } else {
+                poll_at_ = earlier(poll_at_, now);
+            }
+        }
+    }
+}
+
+void Host::on_encoded(Pending& p, Instant now) {
+    std::uint64_t hash = 0;
+    for (std::size_t i = 0; i < p.sink.bytes.size(); i += 8) hash = hash * 31 + p.sink.bytes[i];
+    trace_.add(now, index_, What::encoded, p.cut, p.sink.bytes.size(), hash);
+    if (!storage_is_sure_ && dice_.percent(plan().abandon_percent)) return abandon(now, pending_.size() - 1);
+    const auto& h = plan();
+    p.durable_at = now + h.storage_min + within(h.storage_max - h.storage_min);
+    if (pending_.size() > 1) p.durable_at = later(p.durable_at, pending_.front()->durable_at);
+    p.told_at = p.durable_at + within(h.told_max);
+    if (fault == HostFault::commits_early && is_held()) {
+        monitor_.set_durable(index_, p.record);
+        (void)stack_->committed(p.cut);
+    }
+}
+
+void Host::abandon(Instant now, std::size_t i) {
+    Pending& p = *pending_[i];
+    p.encoder.reset();
+    if (!stack_->abandoned(p.cut)) throw Failure("an outstanding cut can be abandoned", "");
+    trace_.add(now, index_, What::abandoned, p.cut);
+    ++tally_.abandoned;
+    pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+    changed_ = true;
+}
+
+/// The storage has the oldest one that it had not.
+void Host::make_durable(Instant now) {
+    for (const auto& p : pending_) {
+        if (p->is_durable) continue;
+        p->is_durable = true;
+        trace_.add(now, index_, What::durable, p->cut);
+        return make_image(*p);
+    }
+}
+
+void Host::make_image(Pending& p) { image_ = Image{p.sink.bytes, {}, p.app, p.record, p.cut_at}; }
+
+void Host::tell(Instant now) {
+    // A commit implies the earlier ones: they need not be told one by one.
+    if (pending_.size() > 1 && pending_[1]->is_durable && dice_.one_in(2)) pending_.pop_front();
+    const std::unique_ptr<Pending> p = std::move(pending_.front());
+    pending_.pop_front();
+    if (fault == HostFault::commits_early) return;
+    if (is_held()) monitor_.set_durable(index_, p->record);
+    if (!stack_->committed(p->cut)) throw Failure("an outstanding cut can be committed", "");
+    ++tally_.commits;
+    trace_.add(now, index_, What::committed, p->cut);
+}
+
+/// What was decoded encodes to the same again. The header's cut number goes on, so the second and the third
+/// are compared from where their states begin.
+void Host::check_reencodes(const Pending& p) {
+    ++tally_.reencoded;
+    std::vector<std::uint8_t> last = p.sink.bytes;
+    std::array<std::vector<std::uint8_t>, 2> again;
+    for (auto& bytes : again) {
+        test::Arena arena(Stack::arena_bytes(plan().config));
+        auto copy = checkpoint::decode(arena.span(), plan().config, last, true);
+        if (!copy) throw Failure("a snapshot decodes", copy.error().message);
+        const auto cut = copy->cut();
+        checkpoint::VectorSink sink;
+        const auto done = checkpoint::encode(*copy, cut.value(), encode_options(p), sink);
+        if (!done) throw Failure("a snapshot decodes and encodes", done.error().message);
+        bytes = std::move(sink.bytes);
+        last = bytes;
+    }
+    if (again[0].size() != p.sink.bytes.size())
+        throw Failure("decode(encode(s)) encodes to the same", "another size");
+}
+
+}  // namespace keepnet::sim

@@ -1,0 +1,52 @@
+// The wire between two hosts: each direction delays, loses, doubles, reorders and damages frames until faults
+// end.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "sim/draw.hpp"
+#include "sim/trace.hpp"
+
+namespace keepnet::sim {
+
+using Frame = std::vector<std::uint8_t>;
+
+class Network {
+  public:
+    Network(const Plan& plan, Trace& trace) : plan_(plan), trace_(trace), dice_(plan.seed ^ 0x6e65'7477) {}
+
+    void send(Instant now, unsigned from, Frame frame);
+    [[nodiscard]] Instant next_arrival() const {
+        return flying_.empty() ? never : flying_.begin()->first.first;
+    }
+    struct Arrival {
+        unsigned to = 0;
+        Frame frame{};
+    };
+    /// The earliest one; only when next_arrival() has come.
+    Arrival take();
+    /// From now on every frame arrives, once, in order.
+    void heal() { healed_ = true; }
+    [[nodiscard]] bool is_idle() const { return flying_.empty(); }
+    /// For the self-test: payload bytes are changed and the checksum made right.
+    bool forges = false;
+
+  private:
+    void fly(Instant now, unsigned from, Frame frame);
+    bool damage(Frame& frame);
+    void forge(Frame& frame);
+
+    const Plan& plan_;
+    Trace& trace_;
+    Dice dice_;
+    bool healed_ = false;
+    std::uint64_t sent_ = 0;
+    std::array<Instant, 2> line_free_{};
+    std::map<std::pair<Instant, std::uint64_t>, Arrival> flying_;
+};
+
+}  // namespace keepnet::sim
