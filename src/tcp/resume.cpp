@@ -37,21 +37,6 @@ void marks_from_ends(TcpConnectionState& c) {
     c.marks.buffer = c.rcv.buffer;
 }
 
-/// The right edge as far as the old host may have told it: after the commit it was free to advance to what
-/// was durably consumed. A few units more for what rounding by the scale can have added; not again and again,
-/// if nobody reads.
-void edge_from_buffer(TcpConnectionState& c) {
-    if (c.policy == DurabilityPolicy::none || c.phase == TcpPhase::syn_sent) return;
-    Seq edge = c.marks.consumed + c.marks.buffer;
-    const std::uint32_t unit = c.rcv.wscale == 0 ? 0 : 1U << c.rcv.wscale;
-    if (c.phase == TcpPhase::syn_received) {
-        edge = min_seq(edge, c.rcv.nxt + 65535);  // a SYN's window is not scaled
-    } else if (before(c.rcv.adv, edge + 64 * unit)) {
-        edge = max_seq(edge, c.rcv.adv) + 2 * unit;
-    }
-    c.rcv.adv = max_seq(c.rcv.adv, edge);
-}
-
 /// Our outage counts neither against the peer nor against us; TIME-WAIT alone goes on ageing
 /// (durability::renew did it).
 void restart_counts(TcpContext& cx, TcpConnectionState& c) {
@@ -102,7 +87,6 @@ void resume_connection(TcpContext& cx, TcpConnectionState& c) {
         c.rcv.acked = c.rcv.nxt;  // perhaps it was: the first ACK must not be behind it
     }
     marks_from_ends(c);
-    edge_from_buffer(c);
     restart_counts(cx, c);
     go_back(cx, c);
     c.probe_owed = false;
