@@ -91,6 +91,9 @@ bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s) {
     const StackState& stack = w.stack();
     const SocketState& parent = w.sockets.get(w.listeners.get(listener).socket);
     const wire::TcpOptions& offered = s.repr.options;
+    // A cookie is a promise, and the secret behind it must outlive a crash: none before anything is durable.
+    const bool is_anything_durable = w.statistics.get(0U).cuts_committed != 0 || stack.restarts != 0;
+    if (parent.options.policy != DurabilityPolicy::none && !is_anything_durable) return false;
     const std::uint16_t mss = offered.mss ? *offered.mss : w.config().tcp.mss_default;
     ip::OutputRequest r;
     r.source = s.local.address;
@@ -157,11 +160,11 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
     const auto mss_index = find_cookie(cx, s);
     if (!mss_index) {
-        // Text may be from the middle of the first flight, whose beginning, which has the right numbers, comes later.
-        if (s.length() != 0) return w.drop(DropReason::tcp_bad_cookie);
         if (!w.stack().ready || w.stack().silent_until != 0) return refuse(cx, s);
         w.drop(DropReason::tcp_bad_cookie);
-        return answer_with_reset(cx, s);
+        // Text may be from the middle of the first flight, whose beginning, which has the right numbers, comes later.
+        if (s.length() == 0) answer_with_reset(cx, s);
+        return;
     }
     const TcpListenerState& l = w.listeners.get(listener);
     if (l.accept_count >= l.backlog) return w.drop(DropReason::tcp_listen_overflow);

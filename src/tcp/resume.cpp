@@ -19,10 +19,11 @@ Seq edge_possibly_shown(const TcpContext& cx, const TcpConnectionState& c) {
     }
     const std::uint32_t acks = (c.rcv.nxt - c.rcv.acked) / (8U * c.mss) + 4;
     edge = edge + (acks << c.rcv.wscale);
-    // No more than all windows together may be, nor than the field can say.
+    // No more than all windows together may be, nor than a field can say.
     const std::uint64_t most = grant_limit(cx.w) + 2U * c.mss;
     if (edge - rcv_consumed(c) > most) edge = rcv_consumed(c) + static_cast<std::uint32_t>(most);
-    const Seq sayable = c.rcv.nxt + (65535U << (is_syn_unacked(c) ? 0 : c.rcv.wscale));
+    // A SYN's field says less, but the old host may have got past the handshake, and then the peer does not look at it.
+    const Seq sayable = c.rcv.nxt + (65535U << c.rcv.wscale);
     if (after(edge, sayable)) edge = sayable;
     return further(c.rcv.adv, edge);
 }
