@@ -139,8 +139,9 @@ class Machine {
             require(stack_.abort(s).has_value(), "a socket can be aborted");
         }
         const World& w = stack_.core().world;
+        // An orphan gives up after 924 s; what was sent once more shortly before may take as long again.
         for (int i = 0;
-             i < 60 && (w.connections.in_use() != 0 || w.pool.in_use() != 0 || w.listeners.in_use() != 0);
+             i < 200 && (w.connections.in_use() != 0 || w.pool.in_use() != 0 || w.listeners.in_use() != 0);
              ++i) {
             now_ = now_ + 10_s;
             poll();
