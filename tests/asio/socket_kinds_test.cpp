@@ -77,6 +77,9 @@ TEST_CASE("an acceptor without blocking, and its errors") {
     error_code failure;
     tcp::socket none = acceptor.accept(failure);
     CHECK(failure == net::error::would_block);
+    tcp::socket of_another_stack(rig.context_a);
+    acceptor.accept(of_another_stack, failure);
+    CHECK(failure == net::error::invalid_argument);
     tcp::socket client(rig.context_a);
     client.async_connect(rig.at_b(7), [](error_code f) { CHECK(!f); });
     rig.settle();

@@ -204,6 +204,7 @@ TEST_CASE("a handler on another context's thread: cut is refused until it has re
     REQUIRE(client.write_some(net::buffer("hello", 5)) == 5);
     rig.settle();
     CHECK(rig.b->stack.info(server.native_handle())->rx_consumed == 5);
+    CHECK(rig.context_b->has_undelivered());
     const auto undelivered = rig.context_b->cut();
     REQUIRE_FALSE(undelivered.has_value());
     CHECK(undelivered.error() == keepnet::Error::invalid_state);

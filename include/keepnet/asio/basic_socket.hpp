@@ -72,6 +72,11 @@ class basic_socket : public boost::asio::socket_base {
     [[nodiscard]] executor_type get_executor() const noexcept { return executor_; }
     [[nodiscard]] native_handle_type native_handle() const { return state_->handle(); }
     [[nodiscard]] bool is_open() const { return state_->is_open(); }
+    /// Do both belong to the same stack?
+    template <typename OtherProtocol, typename Other>
+    [[nodiscard]] bool is_beside(const basic_socket<OtherProtocol, Other>& other) const {
+        return state_->owner() == other.state_->owner();
+    }
 
     void open(const protocol_type& protocol = protocol_type::v6()) {
         error_code failure;

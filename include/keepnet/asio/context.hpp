@@ -85,9 +85,13 @@ class context {
     /// Called for a socket that became ready and that no object of this binding owns.
     void on_ready(std::function<void(SocketHandle)> handler) { hub_->on_ready = std::move(handler); }
 
-    /// Stack::cut(), and Error::invalid_state while a completion is undelivered (DURABILITY 3).
+    /// Is a completion on its way to a handler on another context's thread? Then this is no instant for a
+    /// cut: bytes have left the stack that the program has not got (DURABILITY 3). Never so where all
+    /// handlers run on the io_context.
+    [[nodiscard]] bool has_undelivered() const { return hub_->undelivered.load() != 0; }
+    /// Stack::cut(); fails also with Error::invalid_state while has_undelivered().
     std::expected<CutId, Error> cut() {
-        if (hub_->undelivered.load() != 0) return std::unexpected(Error::invalid_state);
+        if (has_undelivered()) return std::unexpected(Error::invalid_state);
         return stack().cut();
     }
     std::expected<void, Error> committed(CutId cut) {

@@ -279,10 +279,10 @@ class basic_socket_acceptor : public basic_socket<boost::asio::ip::tcp, Executor
     /// Never blocks: fails with would_block.
     template <typename Other>
     void accept(basic_stream_socket<Other>& peer, error_code& failure) {
-        if (peer.is_open()) {
-            failure = boost::asio::error::already_open;
-            return;
-        }
+        failure = {};
+        if (peer.is_open()) failure = boost::asio::error::already_open;
+        if (!this->is_beside(peer)) failure = boost::asio::error::invalid_argument;
+        if (failure) return;
         const auto got =
             this->call([](Stack& stack, SocketHandle handle) { return stack.accept(handle); }, failure);
         if (got) peer.assign(*got, failure);
@@ -328,6 +328,7 @@ class basic_socket_acceptor : public basic_socket<boost::asio::ip::tcp, Executor
             [this](auto handler, basic_stream_socket<Other>* peer, endpoint_type* from) {
                 auto how = for_a_connection;
                 if (peer->is_open()) how.failure = boost::asio::error::already_open;
+                if (!this->is_beside(*peer)) how.failure = boost::asio::error::invalid_argument;
                 this->begin(std::move(handler), how,
                             [peer, from](detail::socket_state& state,
                                          error_code failure) -> std::optional<std::tuple<error_code>> {

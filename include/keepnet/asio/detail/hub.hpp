@@ -119,20 +119,25 @@ class hub {
     [[nodiscard]] net::io_context& io() const { return io_; }
     [[nodiscard]] Stack* stack() const { return stack_; }
 
-    /// Polls once, wakes operations, arms the timer anew.
-    void poll(const std::shared_ptr<hub>& self) {
+    /// Polls once, wakes operations, arms the timer anew. The embedder's callbacks may end the context:
+    /// `self` is a copy.
+    void poll(std::shared_ptr<hub> self) {
         if (stack_ == nullptr || stopped_) return;
         poll_posted_ = false;
         const auto result = stack_->poll(clock_());
-        while (const auto ready = stack_->next_ready()) {
+        while (stack_ != nullptr) {
+            const auto ready = stack_->next_ready();
+            if (!ready) break;
             if (const auto found = sockets_.find(ready->raw); found != sockets_.end()) {
                 found->second->kick();
             } else if (on_ready) {
                 on_ready(*ready);
             }
         }
-        if (result.commit_wanted != never && on_commit_wanted) on_commit_wanted(result.commit_wanted);
-        if (stack_ != nullptr) arm(self, stack_->next_deadline());
+        if (stack_ != nullptr && result.commit_wanted != never && on_commit_wanted) {
+            on_commit_wanted(result.commit_wanted);
+        }
+        if (stack_ != nullptr && !stopped_) arm(self, stack_->next_deadline());
     }
 
     /// Has poll() run soon: a call was made that may have given the stack something to send.
