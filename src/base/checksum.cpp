@@ -13,6 +13,10 @@ constexpr std::uint16_t to_memory_order(std::uint16_t v) {
     return std::endian::native == std::endian::little ? swap16(v) : v;
 }
 
+constexpr std::uint32_t to_memory_order_32(std::uint32_t v) {
+    return std::endian::native == std::endian::little ? __builtin_bswap32(v) : v;
+}
+
 /// One's complement addition of 64-bit words: 2^64 = 1, as 2^16 = 1.
 constexpr std::uint64_t add_carry(std::uint64_t a, std::uint64_t b) {
     const std::uint64_t s = a + b;
@@ -145,11 +149,13 @@ std::uint16_t Checksum::sum() const { return to_memory_order(to_16(sum_)); }
 
 Checksum pseudo_header(const Ipv6Address& src, const Ipv6Address& dst, std::uint32_t length,
                        std::uint8_t next_header) {
+    std::uint64_t words[4];
+    __builtin_memcpy(words, src.octets.data(), 16);
+    __builtin_memcpy(words + 2, dst.octets.data(), 16);
+    const std::uint64_t addresses = add_carry(add_carry(words[0], words[1]), add_carry(words[2], words[3]));
+    const std::uint64_t rest = std::uint64_t{to_memory_order_32(length)} + to_memory_order_32(next_header);
     Checksum c;
-    c.add(src.octets);
-    c.add(dst.octets);
-    c.add_u32(length);
-    c.add_u32(next_header);
+    c.add_native(add_carry(addresses, rest));
     return c;
 }
 

@@ -25,6 +25,9 @@ class Checksum {
     /// The value for the checksum field, as a host number.
     [[nodiscard]] std::uint16_t fold() const { return static_cast<std::uint16_t>(~sum()); }
 
+    friend Checksum pseudo_header(const Ipv6Address& src, const Ipv6Address& dst, std::uint32_t length,
+                                  std::uint8_t next_header);
+
   private:
     void add_native(std::uint64_t words);  // already at an even position, in memory order
 

@@ -25,27 +25,27 @@ bool may_be_discovery(const wire::Ipv6Repr& ip) {
     return ip.next_header == wire::NextHeader::icmpv6 && ip.hop_limit == wire::ndp_hop_limit;
 }
 
-DropReason check_source(const IpContext& cx, const link::Received& packet, const wire::Ipv6Repr& ip) {
+DropReason check_source(const World& w, const link::Received& packet, const wire::Ipv6Repr& ip,
+                        std::uint32_t own) {
     if (ip.src.is_multicast()) return DropReason::ipv6_bad_source;
     if (packet.is_looped) return DropReason::invalid;
     if (ip.src.is_loopback()) return DropReason::ipv6_bad_source;
-    if (!may_be_discovery(ip) && find_address(cx, ip.src, packet.interface))
-        return DropReason::ipv6_bad_source;
+    if (!may_be_discovery(ip) && is_usable(w, own)) return DropReason::ipv6_bad_source;
     return DropReason::invalid;
 }
 
-DropReason check_destination(const IpContext& cx, const link::Received& packet, const wire::Ipv6Repr& ip) {
+DropReason check_destination(const World& w, const link::Received& packet, const wire::Ipv6Repr& ip,
+                             std::uint32_t own) {
     if (ip.dst.is_unspecified()) return DropReason::ipv6_bad_destination;
     if (packet.is_looped) return DropReason::invalid;
     if (ip.dst.is_loopback()) return DropReason::ipv6_bad_destination;
     if (ip.dst.is_multicast()) {
         // RFC 4291 2.7: scope 0 is reserved, and scope 1 does not leave a node.
         if (ip.dst.multicast_scope() <= 1) return DropReason::ipv6_bad_destination;
-        return has_joined(cx.w, ip.dst, packet.interface) ? DropReason::invalid : DropReason::ipv6_not_for_us;
+        return has_joined(w, ip.dst, packet.interface) ? DropReason::invalid : DropReason::ipv6_not_for_us;
     }
-    const auto own = find_address(cx, ip.dst, packet.interface, true);
-    if (!own) return DropReason::ipv6_not_for_us;
-    const AddressStatus status = status_of(cx.w.addresses.get(*own));
+    if (own == none) return DropReason::ipv6_not_for_us;
+    const AddressStatus status = status_of(w.addresses.get(own));
     if (status == AddressStatus::duplicate) return DropReason::ipv6_not_for_us;
     const bool is_tentative = status == AddressStatus::tentative && !may_be_discovery(ip);
     return is_tentative ? DropReason::ipv6_tentative_destination : DropReason::invalid;
@@ -137,8 +137,13 @@ Delivery on_packet(IpContext& cx, const link::Received& packet) {
         return drop(ip.error() == wire::ParseError::bad_version ? DropReason::ipv6_bad_version
                                                                 : DropReason::ipv6_truncated);
     }
-    if (const DropReason r = check_source(cx, packet, *ip); r != DropReason::invalid) return drop(r);
-    if (const DropReason r = check_destination(cx, packet, *ip); r != DropReason::invalid) return drop(r);
+    const OwnPair own = find_pair(cx.w, ip->src, ip->dst, packet.interface);
+    if (const DropReason r = check_source(cx.w, packet, *ip, own.source); r != DropReason::invalid)
+        return drop(r);
+    if (const DropReason r = check_destination(cx.w, packet, *ip, own.destination);
+        r != DropReason::invalid) {
+        return drop(r);
+    }
 
     TransportInput input{.source = ip->src,
                          .destination = ip->dst,

@@ -27,13 +27,17 @@ std::size_t transport_bytes(const OutputRequest& r) {
 
 /// RFC 6724 says which address speaks; a request that names one must name one of ours.
 std::expected<Ipv6Address, OutputResult> source_of(IpContext& cx, const OutputRequest& r,
-                                                   const RouteChoice& route) {
+                                                   const RouteChoice& route, std::uint32_t own) {
     if (r.source.is_unspecified()) {
         const auto selected = select_source(cx, r.destination, route);
         if (!selected) return std::unexpected(OutputResult::no_route);
         return *selected;
     }
-    if (!find_address(cx, r.source, route.interface)) return std::unexpected(OutputResult::address_gone);
+    // The walk did not know the way yet: for a link-local source it may have found another link's.
+    const bool is_right = is_usable(cx.w, own) && is_on(cx.w.addresses.get(own), route.interface);
+    if (!is_right && !find_address(cx, r.source, route.interface)) {
+        return std::unexpected(OutputResult::address_gone);
+    }
     return r.source;
 }
 
@@ -103,14 +107,15 @@ OutputResult output(IpContext& cx, const OutputRequest& r) {
         if (!is_right) return OutputResult::address_gone;
         return send_to_self(cx, r, r.source.is_unspecified() ? r.destination : r.source, 0);
     }
-    if (const auto own = find_address(cx, r.destination, r.interface)) {
+    const OwnPair own = find_pair(cx.w, r.source, r.destination, r.interface);
+    if (is_usable(cx.w, own.destination)) {
         if (!r.source.is_unspecified() && !find_address(cx, r.source, 0)) return OutputResult::address_gone;
         const Ipv6Address& source = r.source.is_unspecified() ? r.destination : r.source;
-        return send_to_self(cx, r, source, cx.w.addresses.get(*own).interface);
+        return send_to_self(cx, r, source, cx.w.addresses.get(own.destination).interface);
     }
     const auto route = find_route(cx, r.destination, r.interface);
     if (!route) return OutputResult::no_route;
-    const auto source = source_of(cx, r, *route);
+    const auto source = source_of(cx, r, *route, own.source);
     if (!source) return source.error();
 
     const std::size_t bytes = transport_bytes(r);

@@ -22,6 +22,28 @@ inline constexpr std::uint32_t none = BitTree::none;
     return interface != 0 && w.interfaces.is_live(interface - 1);
 }
 
+/// The slots of two addresses, found in one walk, whatever their status; a usable one comes first where there
+/// are two.
+struct OwnPair {
+    std::uint32_t source = none;
+    std::uint32_t destination = none;
+};
+[[nodiscard]] inline bool is_usable(const World& w, std::uint32_t address) {
+    return address != none && is_usable(status_of(w.addresses.get(address)));
+}
+[[nodiscard]] inline OwnPair find_pair(const World& w, const Ipv6Address& source,
+                                       const Ipv6Address& destination, InterfaceIndex interface) {
+    OwnPair own;
+    const auto take = [&](std::uint32_t& place, std::uint32_t i) {
+        if (!is_usable(w, place)) place = i;
+    };
+    w.addresses.for_each([&](std::uint32_t i, const AddressState& a) {
+        if (a.address == source && is_on(a, interface)) take(own.source, i);
+        if (a.address == destination && is_on(a, interface)) take(own.destination, i);
+    });
+    return own;
+}
+
 /// path_mtu() once the way is known and not through ourselves.
 std::uint16_t mtu_through(const Context& cx, const Ipv6Address& destination, InterfaceIndex interface);
 /// Copies the packet into a buffer of its own and queues it; see loopback.hpp.
