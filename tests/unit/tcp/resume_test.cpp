@@ -70,7 +70,7 @@ TEST_CASE(
     CHECK(d.rcv.adv - (rcv_consumed(d) + d.rcv.buffer) <= 70U << d.rcv.wscale);
 }
 
-TEST_CASE("DURABILITY 8: one segment first, the rest when the peer has been heard; then nothing is missing") {
+TEST_CASE("DURABILITY 8: one segment first, the rest when the peer has been heard, and nothing is missing") {
     Pair p(held());
     connect_held(p);
     std::uint64_t sent = 0, got = 0;
