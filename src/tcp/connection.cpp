@@ -249,7 +249,7 @@ void settle(TcpContext& cx, TcpConnectionState& c) {
     update_grant(cx, i, c);
     if (c.policy != DurabilityPolicy::none) note_held(cx, c);
     cx.w.arm(StateKind::tcp_connection, i, earliest(c.timers));
-    if (has_something_to_send(c)) cx.tables.run.set(i);
+    if (!cx.tables.run.test(i) && has_something_to_send(c)) cx.tables.run.set(i);
 }
 
 void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionState& c) {

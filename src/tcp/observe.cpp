@@ -33,9 +33,12 @@ Readiness readiness(const TcpContext& cx, const SocketState& socket) {
     if (c.receive_queue.bytes != 0 || c.rcv.fin_received || c.receive_abandoned || is_dead(c)) {
         r.bits |= Readiness::readable;
     }
-    if (is_synchronized(c) && can_accept_data(c) && c.send_queue.bytes < socket.options.send_buffer &&
-        cx.w.pool.may_take(PoolUse::send)) {
-        r.bits |= Readiness::writable;
+    if (is_synchronized(c) && can_accept_data(c) && c.send_queue.bytes < socket.options.send_buffer) {
+        if (cx.w.pool.may_take(PoolUse::send)) {
+            r.bits |= Readiness::writable;
+        } else if (c.socket) {
+            cx.tables.waiting_send.set(c.socket.index());  // told when there are buffers again
+        }
     }
     if (is_synchronized(c)) r.bits |= Readiness::connected;
     if (c.rcv.fin_received) r.bits |= Readiness::peer_closed;

@@ -383,6 +383,7 @@ bool needs_persist(const TcpConnectionState& c) {
 }
 
 bool is_corked(const TcpConnectionState& c) {
+    if (c.push_seq_valid != 0 && c.push_seq == data_end(c)) return false;  // nothing behind what was pushed
     return is_synchronized(c) && may_acknowledge(c) && plan_data(c, false).hold == Hold::cork;
 }
 

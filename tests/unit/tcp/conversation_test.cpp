@@ -196,3 +196,37 @@ TEST_CASE("A receive buffer that is made smaller takes nothing back, and what wa
         seconds(5)));
     CHECK(p.a.stack.statistics().tcp_segments_retransmitted == 0);
 }
+
+TEST_CASE("A sender that finds no packet buffer is told when there are some again") {
+    StackConfig config = Pair::small();
+    config.capacity.packet_buffers = 96;
+    config.tcp.send_buffer = 1'000'000;
+    Pair p(config, Pair::small());
+    p.connect();
+    const SocketHandle second = p.a.stack.open_tcp().value();
+    REQUIRE(p.a.stack.connect(second, {.address = p.b.address, .port = 80}));
+    p.run(milliseconds(10));
+    while (p.a.stack.next_ready()) {
+    }
+    // The first one takes all that senders may have; nothing of it is acknowledged.
+    p.wire = [](bool, const Bytes&) { return std::vector<Duration>{}; };
+    std::uint64_t sent = 0, got = 0;
+    pump_send(p.a, p.client, sent, 1'000'000);
+    CHECK(sent < 1'000'000);
+    CHECK_FALSE(p.a.stack.readiness(second)->has(Readiness::writable));
+    const std::uint8_t byte = 1;
+    CHECK(p.a.stack.send(second, ByteView(&byte, 1)).error() == Error::would_block);
+    p.run(milliseconds(50));
+    while (p.a.stack.next_ready()) {
+    }
+    p.wire = nullptr;
+    bool told = false;
+    REQUIRE(p.run_until(
+        [&] {
+            REQUIRE(pump_receive(p.b, p.server, got));
+            while (const auto ready = p.a.stack.next_ready()) told = told || *ready == second;
+            return told;
+        },
+        seconds(30)));
+    CHECK(p.a.stack.readiness(second)->has(Readiness::writable));
+}
