@@ -91,7 +91,7 @@ void Pair::collect(Host& from, bool from_a) {
 }
 
 bool Pair::deliver() {
-    std::stable_sort(flying_.begin(), flying_.end(), [](const Flying& x, const Flying& y) {
+    std::sort(flying_.begin(), flying_.end(), [](const Flying& x, const Flying& y) {
         return std::pair(x.at.ns, x.order) < std::pair(y.at.ns, y.order);
     });
     bool any = false;
