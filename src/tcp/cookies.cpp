@@ -156,6 +156,8 @@ wire::TcpOptions options_behind(const Segment& s, std::uint32_t mss_index) {
 
 }  // namespace
 
+bool brings_cookie(TcpContext& cx, const Segment& segment) { return find_cookie(cx, segment).has_value(); }
+
 void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
     const auto mss_index = find_cookie(cx, s);

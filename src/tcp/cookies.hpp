@@ -27,6 +27,11 @@ namespace keepnet::tcp {
 /// again, so cookies of its last seconds stay good.
 [[nodiscard]] HashKey next_cookie_key(const HashKey& key);
 
+struct TcpContext;
+struct Segment;
+/// Does the segment bring back a cookie of ours?
+[[nodiscard]] bool brings_cookie(TcpContext& cx, const Segment& segment);
+
 inline constexpr std::uint32_t cookie_timestamp_bits = 5;
 /// A TSval not above `now_ms`, but for the last 32 ms, that carries the peer's window scale (none: it offered
 /// none).

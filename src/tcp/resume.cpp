@@ -10,7 +10,7 @@ namespace {
 
 /// The right edge as far as the old host may have shown it: after the commit it was free to go to where the durable
 /// consumption allows, and each ACK, of which there was one for every eight segments, to the next multiple of the scale.
-Seq edge_possibly_shown(const TcpContext& cx, const TcpConnectionState& c) {
+Seq edge_possibly_shown(const TcpConnectionState& c) {
     const auto further = [](Seq a, Seq b) { return after(b, a) ? b : a; };
     Seq edge = rcv_consumed(c) + c.rcv.buffer;
     edge = further(edge, c.marks.consumed + c.marks.buffer);
@@ -19,9 +19,6 @@ Seq edge_possibly_shown(const TcpContext& cx, const TcpConnectionState& c) {
     }
     const std::uint32_t acks = (c.rcv.nxt - c.rcv.acked) / (8U * c.mss) + 4;
     edge = edge + (acks << c.rcv.wscale);
-    // No more than all windows together may be, nor than a field can say.
-    const std::uint64_t most = grant_limit(cx.w) + 2U * c.mss;
-    if (edge - rcv_consumed(c) > most) edge = rcv_consumed(c) + static_cast<std::uint32_t>(most);
     // A SYN's field says less, but the old host may have got past the handshake, and then the peer does not look at it.
     const Seq sayable = c.rcv.nxt + (65535U << c.rcv.wscale);
     if (after(edge, sayable)) edge = sayable;
@@ -84,7 +81,7 @@ void resume_connection(TcpContext& cx, TcpConnectionState& c) {
         return settle(cx, c);
     }
     if (c.policy != DurabilityPolicy::none && c.phase != TcpPhase::syn_sent) {
-        c.rcv.adv = edge_possibly_shown(cx, c);
+        c.rcv.adv = edge_possibly_shown(c);
         c.rcv.acked = c.rcv.nxt;  // perhaps it was: the first ACK must not be behind it
     }
     marks_from_ends(c);

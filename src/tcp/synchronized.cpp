@@ -2,6 +2,7 @@
 // answers to blind guesses and RFC 7323's timestamps.
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/newreno.hpp"
+#include "tcp/cookies.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
@@ -134,7 +135,9 @@ bool take_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
 bool complete_handshake(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     if (classify_ack(c.snd, s.repr.ack) != AckKind::advances) {
         cx.w.drop(DropReason::tcp_bad_ack);
-        answer_with_reset(cx, s);
+        // Its first SYN was answered with a cookie, the repeated one with this record, which nobody will complete.
+        // When that has gone the cookie is taken.
+        if (!c.is_passive || !brings_cookie(cx, s)) answer_with_reset(cx, s);
         return false;
     }
     if (c.is_passive && !queue_for_accept(cx, c)) {

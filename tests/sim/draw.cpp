@@ -70,7 +70,6 @@ void draw_tcp(Dice& d, TcpConfig& t) {
     t.rto_min = one_of(d, {milliseconds(50), milliseconds(200), milliseconds(1000)});
     // Nobody may give up because of our faults: a test of patience has no verdict.
     t.syn_give_up = seconds(7200);
-    t.synack_give_up = seconds(7200);
     t.data_give_up = seconds(7200);
     t.fin_wait_2 = seconds(1800);
     if (d.percent(20)) t.timestamp_reservation = seconds(d.percent(50) ? 1 : 30);
@@ -127,7 +126,8 @@ HostPlan draw_host(Dice& d, std::uint32_t connections, Instant faults_end) {
     if (d.percent(50)) h.poll_latency = any_time(d, microseconds(1), milliseconds(3));
     if (d.percent(30)) h.transmit_refusal_percent = static_cast<unsigned>(any_size(d, 1, 50));
     h.link_local = d.percent(30);
-    h.backlog = static_cast<std::uint32_t>(any_size(d, 1, 32));
+    // Clients that time out together come together: they all find room before their cookies are stale.
+    h.backlog = std::max(static_cast<std::uint32_t>(any_size(d, 1, 32)), connections / 3);
     h.udp_held = h.config.policy == DurabilityPolicy::snapshot && d.percent(50);
     if (d.percent(30)) h.udp_interval = any_time(d, milliseconds(5), milliseconds(500));
     return h;

@@ -51,7 +51,21 @@ class Run {
         }
         return o;
     }
-    [[nodiscard]] std::string tail() const { return trace_.tail(); }
+    /// The last events, and what each stack dropped in this life.
+    [[nodiscard]] std::string tail() const {
+        std::string out = trace_.tail();
+        for (unsigned i = 0; i < 2; ++i) {
+            if (!hosts_[i].is_up()) continue;
+            out += std::string(1, static_cast<char>('A' + i)) + " dropped:";
+            const Statistics& s = hosts_[i].stack().statistics();
+            for (std::size_t r = 0; r < drop_reasons; ++r) {
+                if (s.drops[r] == 0) continue;
+                out += " " + std::string(name(static_cast<DropReason>(r))) + "=" + std::to_string(s.drops[r]);
+            }
+            out += "\n";
+        }
+        return out;
+    }
 
   private:
     /// The next event, whatever it is, or `limit`.
