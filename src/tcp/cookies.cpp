@@ -130,10 +130,9 @@ bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s) {
 
 namespace {
 
-std::optional<std::uint32_t> find_cookie(TcpContext& cx, const Segment& s) {
+std::optional<std::uint32_t> find_cookie(TcpContext& cx, const Segment& s, Seq irs) {
     rotate_cookies(cx);
     const StackState& stack = cx.w.stack();
-    const Seq irs = s.repr.seq - 1;
     const Seq cookie = s.repr.ack - 1;
     // The secret after the current one: a stack that went back to a snapshot may have changed it already,
     // once.
@@ -156,11 +155,13 @@ wire::TcpOptions options_behind(const Segment& s, std::uint32_t mss_index) {
 
 }  // namespace
 
-bool brings_cookie(TcpContext& cx, const Segment& segment) { return find_cookie(cx, segment).has_value(); }
+bool brings_cookie(TcpContext& cx, const Segment& segment, Seq irs) {
+    return find_cookie(cx, segment, irs).has_value();
+}
 
 void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
-    const auto mss_index = find_cookie(cx, s);
+    const auto mss_index = find_cookie(cx, s, s.repr.seq - 1);
     if (!mss_index) {
         if (!w.stack().ready || w.stack().silent_until != 0) return refuse(cx, s);
         w.drop(DropReason::tcp_bad_cookie);

@@ -29,8 +29,8 @@ namespace keepnet::tcp {
 
 struct TcpContext;
 struct Segment;
-/// Does the segment bring back a cookie of ours?
-[[nodiscard]] bool brings_cookie(TcpContext& cx, const Segment& segment);
+/// Does the segment, whose peer's SYN was at `irs`, bring back a cookie of ours?
+[[nodiscard]] bool brings_cookie(TcpContext& cx, const Segment& segment, Seq irs);
 
 inline constexpr std::uint32_t cookie_timestamp_bits = 5;
 /// A TSval not above `now_ms`, but for the last 32 ms, that carries the peer's window scale (none: it offered

@@ -10,19 +10,20 @@ namespace {
 
 /// The right edge as far as the old host may have shown it: after the commit it was free to go to where the durable
 /// consumption allows, and each ACK, of which there was one for every eight segments, to the next multiple of the scale.
+/// The result is such a multiple itself, so another life from the same snapshot shows the same.
 Seq edge_possibly_shown(const TcpConnectionState& c) {
     const auto further = [](Seq a, Seq b) { return after(b, a) ? b : a; };
-    Seq edge = rcv_consumed(c) + c.rcv.buffer;
+    Seq edge = further(c.rcv.adv, rcv_consumed(c) + c.rcv.buffer);
     edge = further(edge, c.marks.consumed + c.marks.buffer);
     for (const CutEdge& e : c.marks.edges) {
         if (e.cut != 0) edge = further(edge, e.consumed + e.buffer);
     }
-    const std::uint32_t acks = (c.rcv.nxt - c.rcv.acked) / (8U * c.mss) + 4;
-    edge = edge + (acks << c.rcv.wscale);
+    const std::uint32_t unit = 1U << c.rcv.wscale;
+    if (c.rcv.nxt != c.rcv.acked) edge = edge + ((c.rcv.nxt - c.rcv.acked) / (8U * c.mss) + 3) * unit;
+    edge = edge + (unit - (edge - c.rcv.nxt) % unit) % unit;
     // A SYN's field says less, but the old host may have got past the handshake, and then the peer does not look at it.
     const Seq sayable = c.rcv.nxt + (65535U << c.rcv.wscale);
-    if (after(edge, sayable)) edge = sayable;
-    return further(c.rcv.adv, edge);
+    return further(c.rcv.adv, after(edge, sayable) ? sayable : edge);
 }
 
 /// The marks come from the ends, never from the snapshot: after its commit the old host was free to go that

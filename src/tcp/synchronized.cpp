@@ -137,7 +137,7 @@ bool complete_handshake(TcpContext& cx, TcpConnectionState& c, const Segment& s)
         cx.w.drop(DropReason::tcp_bad_ack);
         // Its first SYN was answered with a cookie, the repeated one with this record, which nobody will complete.
         // When that has gone the cookie is taken.
-        if (!c.is_passive || !brings_cookie(cx, s)) answer_with_reset(cx, s);
+        if (!c.is_passive || !brings_cookie(cx, s, c.rcv.irs)) answer_with_reset(cx, s);
         return false;
     }
     if (c.is_passive && !queue_for_accept(cx, c)) {
