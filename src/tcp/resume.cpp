@@ -78,6 +78,12 @@ void resume_connection(TcpContext& cx, TcpConnectionState& c) {
         if (c.tombstone) --cx.tables.tombstones;
         c.tombstone = false;
         if (c.error == Error::invalid) c.verdict = Verdict::closed;
+        if (c.verdict == Verdict::not_restored) {  // it had ended before the cut, and not well
+            const bool refused = c.error == Error::connection_reset || c.error == Error::connection_refused;
+            c.verdict = refused                           ? Verdict::reset_by_peer
+                        : c.error == Error::address_gone ? Verdict::address_gone
+                                                         : Verdict::expired;
+        }
         tell_socket(cx, c, Error::invalid);
         return settle(cx, c);
     }

@@ -111,7 +111,8 @@ void Host::on_encoded(Pending& p, Instant now) {
 void Host::abandon(Instant now, std::size_t i) {
     Pending& p = *pending_[i];
     p.encoder.reset();
-    if (!stack_->abandoned(p.cut) && fault == HostFault::none) throw Failure("an outstanding cut can be abandoned", "");
+    if (!stack_->abandoned(p.cut) && fault == HostFault::none)
+        throw Failure("an outstanding cut can be abandoned", "");
     trace_.add(now, index_, What::abandoned, p.cut);
     ++tally_.abandoned;
     pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -159,7 +160,8 @@ void Host::check_reencodes(const Pending& p) {
                      ? 0
                      : 1;
     }
-    if (words > 2) throw Failure("decode(encode(s)) encodes to the same", std::to_string(words) + " words differ");
+    if (words > 2)
+        throw Failure("decode(encode(s)) encodes to the same", std::to_string(words) + " words differ");
 }
 
 }  // namespace keepnet::sim

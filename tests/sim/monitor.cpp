@@ -56,7 +56,8 @@ void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {
     if (t.has(ack)) {
         const unsigned shift = !t.has(syn) && own.wscale && peer.wscale ? *own.wscale : 0;
         const std::uint32_t edge = t.ack + (static_cast<std::uint32_t>(t.window) << shift);
-        // A SYN that is sent again, after a restore, cannot say more than 65535; whoever saw more does not look at it.
+        // A SYN that is sent again, after a restore, cannot say more than 65535; whoever saw more does not
+        // look at it.
         const bool is_old_syn = t.has(syn) && own.edge && is_above(*own.edge, edge);
         if (may_shrink_[host]) own.edge = edge;
         if (!is_old_syn) forward(own.edge, edge, "the window's right edge never goes back");
