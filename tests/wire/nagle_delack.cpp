@@ -91,6 +91,15 @@ WIRE_CASE("RFC 9293 3.8.6.3: every second full segment is acknowledged at once",
     }
 }
 
+WIRE_CASE("RFC 9293 3.8.6.3: every second one also when the peer's full segments are smaller than ours", "[delack]") {
+    auto t = established(way);
+    t.peer_sends(data(1000));
+    t.expect_silence();
+    t.peer_sends(data(1000));
+    t.expect(ack(2001)).expect_silence();
+    t.app_reads(2000).ignore_output();
+}
+
 WIRE_CASE("RFC 9293 3.8.6.3: data that we send carries the ACK", "[delack]") {
     auto t = established(way);
     t.peer_sends(data(100));
