@@ -277,12 +277,15 @@ void App::set_options(Stack& stack, const Conn& c) {
         (void)stack.set_option(c.socket, SocketOption::receive_buffer, s.receive_buffer).value();
     if (s.send_buffer != 0)
         (void)stack.set_option(c.socket, SocketOption::send_buffer, s.send_buffer).value();
-    if (plan_of(c).kind == Kind::aborted) {  // a reset that gets lost is noticed by who asks
-        (void)stack.set_option(c.socket, SocketOption::keep_alive, 1).value();
-        (void)stack.set_option(c.socket, SocketOption::keep_alive_idle, seconds(10).ns).value();
-        (void)stack.set_option(c.socket, SocketOption::keep_alive_interval, seconds(30).ns).value();
-        (void)stack.set_option(c.socket, SocketOption::keep_alive_probes, 127).value();
-    }
+    keep_alive(stack, c, plan_of(c).kind == Kind::aborted);
+}
+
+/// A reset that gets lost is noticed by who asks.
+void App::keep_alive(Stack& stack, const Conn& c, bool on) {
+    (void)stack.set_option(c.socket, SocketOption::keep_alive, on);
+    (void)stack.set_option(c.socket, SocketOption::keep_alive_idle, seconds(10).ns);
+    (void)stack.set_option(c.socket, SocketOption::keep_alive_interval, seconds(30).ns);
+    (void)stack.set_option(c.socket, SocketOption::keep_alive_probes, 127);
 }
 
 void App::open(Stack& stack, Instant now, const ConnectionPlan& plan) {
@@ -346,6 +349,7 @@ bool App::accept(Stack& stack) {
     Conn c;
     c.is_connecting = c.is_connected = true;
     c.socket = *socket;
+    keep_alive(stack, c, true);  // until the header says that nobody resets it
     value.conns.push_back(std::move(c));
     live_.push_back({});
     ++progress_;

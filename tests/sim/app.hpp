@@ -116,6 +116,7 @@ class App {
     void close(Stack& stack, Conn& c);
     void check(Stack& stack, std::size_t i);
     void set_options(Stack& stack, const Conn& c);
+    static void keep_alive(Stack& stack, const Conn& c, bool on);
     bool exchange_datagrams(Stack& stack, Instant now, bool faults, const AppValue& peer);
     void read_datagram(Stack& stack, const AppValue& peer);
 

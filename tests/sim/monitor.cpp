@@ -71,16 +71,20 @@ void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {
     }
 }
 
-void Monitor::check_durable(unsigned host, const Flow& flow, const TcpFrame& t) {
+void Monitor::check_durable(unsigned host, Flow& flow, const TcpFrame& t) {
     if (!durable_[host]) return;
     const auto it = durable_[host]->find(static_cast<std::uint32_t>(t.source) << 16 | t.destination);
     if (it == durable_[host]->end()) {
-        // A SYN cookie is its own record, and says as much as the handshake does.
-        if (t.has(syn) && t.has(ack) && ++cookies_seen_[host] <= cookies_allowed_[host]) return;
-        const auto& [own, peer] = std::pair{flow.from[host], flow.from[1 - host]};
+        // A SYN cookie is its own record, in the next life too, and says as much as the handshake does.
+        Direction& own = flow.from[host];
+        const Direction& peer = flow.from[1 - host];
+        if (t.has(syn) && t.has(ack) && ++cookies_seen_[host] <= cookies_allowed_[host]) {
+            own.by_cookie = true;
+            return;
+        }
         const bool repeats_handshake =
             own.iss && peer.iss && t.occupies() == 0 && t.seq == *own.iss + 1 && t.ack == *peer.iss + 1;
-        if (repeats_handshake && cookies_allowed_[host] != 0) return;
+        if (own.by_cookie && repeats_handshake) return;
         throw Failure("a connection that is not durable is silent", "flags " + std::to_string(t.flags));
     }
     const Ends& ends = it->second;

@@ -43,6 +43,7 @@ class Monitor {
     struct Direction {
         std::optional<std::uint32_t> iss{};
         std::optional<std::uint8_t> wscale{};
+        bool by_cookie = false;            ///< the SYN-ACK was one
         std::optional<std::uint32_t> edge{}, furthest{}, ack{}, tsval{};
     };
     struct Flow {
@@ -50,7 +51,7 @@ class Monitor {
     };
 
     void check_order(unsigned host, Flow& flow, const TcpFrame& t);
-    void check_durable(unsigned host, const Flow& flow, const TcpFrame& t);
+    void check_durable(unsigned host, Flow& flow, const TcpFrame& t);
 
     std::map<std::uint32_t, Flow> flows_;  ///< host 0's port << 16 | host 1's
     std::array<std::optional<Record>, 2> durable_{};
