@@ -152,8 +152,10 @@ bool complete_handshake(TcpContext& cx, TcpConnectionState& c, const Segment& s)
     return true;
 }
 
-void take_window(TcpConnectionState& c, const Segment& s) {
-    if (!is_newer_window(c.snd, s.repr.seq, s.repr.ack)) return;
+/// `advanced`: its ACK is the newest there was, so its window is, whatever its SEQ. A peer whose window we shrank goes
+/// back in SEQ, and a window that stayed behind would move its edge on with una, beyond what it ever said.
+void take_window(TcpConnectionState& c, const Segment& s, bool advanced) {
+    if (!advanced && !is_newer_window(c.snd, s.repr.seq, s.repr.ack)) return;
     c.snd.wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
     if (c.snd.wnd > c.snd.wnd_max) c.snd.wnd_max = c.snd.wnd;
     c.snd.wl1 = s.repr.seq;
@@ -246,7 +248,8 @@ void measure_round_trip(TcpContext& cx, TcpConnectionState& c, const Segment& s)
 }
 
 bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
-    switch (classify_ack(c.snd, s.repr.ack)) {
+    const AckKind kind = classify_ack(c.snd, s.repr.ack);
+    switch (kind) {
         case AckKind::unsent:
         case AckKind::ancient:
             // Two stacks that disagree would answer each other for ever: the limit of unacceptable segments
@@ -263,7 +266,7 @@ bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
             on_new_ack(cx, c, s);
             break;
     }
-    if (!is_dead(c)) take_window(c, s);
+    if (!is_dead(c)) take_window(c, s, kind == AckKind::advances);
     return !is_dead(c);
 }
 

@@ -183,6 +183,22 @@ WIRE_CASE("RFC 9293 3.10.7.4: old segments do not update the window (WL1, WL2)",
     t.app_reads(20);
 }
 
+WIRE_CASE("RFC 9293 3.10.7.4: an ACK that advances brings its window, though its SEQ is older than WL1", "[window]") {
+    auto t = established(way);
+    t.app_sends(300).expect(data(300));
+    // Out of order: SEQ is ahead, and becomes WL1.
+    t.peer_sends(data(10).seq(500).ack(1).window(5000));
+    t.after(100_ms).ignore_output();
+    CHECK(t.info().send_window == 5000);
+    // A peer whose window was shrunk goes back in SEQ. Were its window not taken, the edge would move on with una.
+    t.peer_sends(ack(301).seq(1).window(4700));
+    CHECK(t.info().tx_acknowledged == 300);
+    CHECK(t.info().send_window == 4700);
+    t.peer_sends(data(499).seq(1).ack(301));
+    t.after(100_ms).ignore_output();
+    t.app_reads(509);
+}
+
 WIRE_CASE("RFC 9293 3.8.6: segments sent into a closed window still carry valid ACKs", "[window]") {
     auto t = small_window(way);
     t.app_sends(100).expect(data(100));
