@@ -86,6 +86,11 @@ bool Peer::step() {
         case Phase::running:
             if (const auto state = take(control_, 1)) {
                 phase_ = Phase::results;
+                // As iperf3's own server does: a client that is still reading a block waits for its rest or the end.
+                if (reverse_) {
+                    (void)stack_.close(data_);
+                    data_ = {};
+                }
                 return send_state(State::exchange_results);
             }
             return false;
