@@ -270,11 +270,29 @@ bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     return !is_dead(c);
 }
 
+namespace {
+
+/// The peer's window was shrunk under data that is on its way (DURABILITY 9), so our pure ACKs have gone back in SEQ to
+/// where its window ended. If the same happened to the peer, each side's ACKs lie before what the other has received:
+/// were they not looked at, both would wait for ever. Text stays unacceptable.
+void take_ack_of_shrunk(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    const bool is_shrunk = before(c.snd.una + c.snd.wnd, c.snd.max);
+    const bool is_old_ack = s.repr.flags.ack && s.length() == 0 && before(s.repr.seq, c.rcv.nxt) &&
+                            c.rcv.nxt - s.repr.seq <= 65535U << c.rcv.wscale;
+    if (!is_synchronized(c) || !is_shrunk || !is_old_ack) return;
+    const AckKind kind = classify_ack(c.snd, s.repr.ack);
+    if (kind != AckKind::advances && kind != AckKind::repeats) return;
+    if (take_ack(cx, c, s)) take_window(c, s, true);
+}
+
+}  // namespace
+
 void on_synchronized(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     World& w = cx.w;
     if (s.repr.flags.rst) return take_reset(cx, c, s);
     if (s.repr.flags.syn && !take_syn(cx, c, s)) return;
-    if (!check_timestamp(cx, c, s) || !check_sequence(cx, c, s)) return;
+    if (!check_timestamp(cx, c, s)) return;
+    if (!check_sequence(cx, c, s)) return take_ack_of_shrunk(cx, c, s);
     if (!s.repr.flags.ack) return w.drop(DropReason::tcp_no_ack_flag);
     if (c.phase == TcpPhase::syn_received) {
         if (!complete_handshake(cx, c, s)) return;

@@ -199,6 +199,21 @@ WIRE_CASE("RFC 9293 3.10.7.4: an ACK that advances brings its window, though its
     t.app_reads(509);
 }
 
+// Both sides may have sent into a window that was then shrunk: each one's pure ACKs lie before the other's RCV.NXT.
+WIRE_CASE("DURABILITY 9: while our data is beyond a shrunk window, an ACK before RCV.NXT still counts", "[window]") {
+    auto t = established(way);
+    t.peer_sends(data(100));
+    t.after(100_ms).ignore_output();
+    t.app_sends(300).expect(data(300));
+    t.peer_sends(ack(1).seq(101).window(0));
+    CHECK(t.info().send_window == 0);
+    t.peer_sends(ack(301).seq(1).window(5000));
+    t.after(100_ms).ignore_output();
+    CHECK(t.info().tx_acknowledged == 300);
+    CHECK(t.info().send_window == 5000);
+    t.app_reads(100);
+}
+
 WIRE_CASE("RFC 9293 3.8.6: segments sent into a closed window still carry valid ACKs", "[window]") {
     auto t = small_window(way);
     t.app_sends(100).expect(data(100));
