@@ -27,8 +27,8 @@ static_assert(beast::is_sync_stream<tcp::socket>::value);
 
 TEST_CASE("HTTP: requests and responses, kept alive, with a body of half a megabyte") {
     Rig rig;
-    auto [client, server] = rig.connected(80);
-    rig.spawn([server = std::move(server)]() mutable -> awaitable<void> {
+    auto ends = rig.connected(80);
+    rig.spawn([server = std::move(ends.second)]() mutable -> awaitable<void> {
         beast::flat_buffer buffer;
         for (;;) {
             http::request<http::string_body> request;
@@ -44,7 +44,7 @@ TEST_CASE("HTTP: requests and responses, kept alive, with a body of half a megab
         }
         server.shutdown(tcp::socket::shutdown_send);
     });
-    rig.spawn([client = std::move(client)]() mutable -> awaitable<void> {
+    rig.spawn([client = std::move(ends.first)]() mutable -> awaitable<void> {
         beast::flat_buffer buffer;
         for (const std::size_t size : {std::size_t{0}, std::size_t{500'000}, std::size_t{3}}) {
             http::request<http::string_body> request(http::verb::put, "/x", 11);
@@ -65,7 +65,7 @@ TEST_CASE("WebSocket: echo, ping, an orderly close by either side") {
         Rig rig;
         auto ends = rig.connected(80);
         const auto server_handle = ends.second.native_handle();
-        rig.spawn([&rig, server_closes, socket = std::move(ends.second)]() mutable -> awaitable<void> {
+        rig.spawn([server_closes, socket = std::move(ends.second)]() mutable -> awaitable<void> {
             websocket::stream<tcp::socket> stream(std::move(socket));
             co_await stream.async_accept(use_awaitable);
             for (;;) {

@@ -26,8 +26,10 @@ using namespace net::experimental::awaitable_operators;
 
 TEST_CASE("read || timer: the timer wins, the read is cancelled, the stream goes on whole") {
     Rig rig;
-    auto [client, server] = rig.connected();
-    rig.spawn([&, &client = client, &server = server]() -> awaitable<void> {
+    auto ends = rig.connected();
+    [[maybe_unused]] auto& client = ends.first;
+    [[maybe_unused]] auto& server = ends.second;
+    rig.spawn([&]() -> awaitable<void> {
         std::array<char, 16> data{};
         net::steady_timer timer(client.get_executor(), std::chrono::nanoseconds(0));
         const auto first = co_await (client.async_read_some(net::buffer(data), use_awaitable) ||
@@ -42,8 +44,10 @@ TEST_CASE("read || timer: the timer wins, the read is cancelled, the stream goes
 
 TEST_CASE("read || timer: the read wins, the timer is cancelled") {
     Rig rig;
-    auto [client, server] = rig.connected();
-    rig.spawn([&, &client = client, &server = server]() -> awaitable<void> {
+    auto ends = rig.connected();
+    [[maybe_unused]] auto& client = ends.first;
+    [[maybe_unused]] auto& server = ends.second;
+    rig.spawn([&]() -> awaitable<void> {
         std::array<char, 16> data{};
         net::steady_timer timer(client.get_executor(), std::chrono::hours(1));
         co_await net::async_write(server, net::buffer("now", 3), use_awaitable);
@@ -57,7 +61,9 @@ TEST_CASE("read || timer: the read wins, the timer is cancelled") {
 
 TEST_CASE("a slot cancels its own operation and no other") {
     Rig rig;
-    auto [client, server] = rig.connected();
+    auto ends = rig.connected();
+    [[maybe_unused]] auto& client = ends.first;
+    [[maybe_unused]] auto& server = ends.second;
     std::array<char, 16> one{};
     std::array<char, 16> two{};
     net::cancellation_signal signal;
@@ -84,7 +90,9 @@ TEST_CASE("a slot cancels its own operation and no other") {
 
 TEST_CASE("a read that was ready but has not run can still be cancelled, and leaves its bytes") {
     Rig rig;
-    auto [client, server] = rig.connected();
+    auto ends = rig.connected();
+    [[maybe_unused]] auto& client = ends.first;
+    [[maybe_unused]] auto& server = ends.second;
     REQUIRE(server.write_some(net::buffer("kept", 4)) == 4);
     rig.settle();
     std::array<char, 16> data{};
@@ -148,7 +156,9 @@ TEST_CASE("a connect that nobody answers is cancelled by its timer") {
 
 TEST_CASE("a blocked write is cancelled, what it did accept arrives") {
     Rig rig;
-    auto [client, server] = rig.connected();
+    auto ends = rig.connected();
+    [[maybe_unused]] auto& client = ends.first;
+    [[maybe_unused]] auto& server = ends.second;
     const std::string block(100'000, 'x');
     std::size_t accepted = 0;
     error_code failure;
@@ -163,7 +173,7 @@ TEST_CASE("a blocked write is cancelled, what it did accept arrives") {
     CHECK(seen == net::error::operation_aborted);
     client.shutdown(tcp::socket::shutdown_send);
     std::size_t arrived = 0;
-    rig.spawn([&, &server = server]() -> awaitable<void> {
+    rig.spawn([&]() -> awaitable<void> {
         std::array<char, 16384> data;
         for (;;) {
             const auto [f, bytes] =
