@@ -139,10 +139,13 @@ class Machine {
             require(stack_.abort(s).has_value(), "a socket can be aborted");
         }
         const World& w = stack_.core().world;
-        // An orphan gives up after 924 s; what was sent once more shortly before may take as long again.
-        for (int i = 0;
-             i < 200 && (w.connections.in_use() != 0 || w.pool.in_use() != 0 || w.listeners.in_use() != 0);
-             ++i) {
+        const auto is_left = [&w] {
+            return w.connections.in_use() != 0 || w.pool.in_use() != 0 || w.listeners.in_use() != 0 ||
+                   w.pending_packets.in_use() != 0;
+        };
+        // An orphan gives up after 924 s; what was sent once more shortly before may take as long again. A packet
+        // without text, an ACK, holds no buffer while it waits for a neighbour.
+        for (int i = 0; i < 200 && is_left(); ++i) {
             now_ = now_ + 10_s;
             poll();
             if (config_.policy == DurabilityPolicy::snapshot) cut(), commit();
