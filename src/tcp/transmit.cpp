@@ -143,6 +143,12 @@ Plan plan_next(const TcpConnectionState& c) {
     return p;
 }
 
+/// Bytes that all granted windows together may reach.
+std::uint64_t grant_limit(const World& w) {
+    const std::uint64_t limit = w.config().tcp.receive_grant_bytes;
+    return limit != 0 ? limit : std::uint64_t{w.pool.capacity()} * packet_buffer_bytes / 2;
+}
+
 WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq ack, bool is_syn) {
     // RFC 7323 2.2: the window of a SYN is never scaled. DURABILITY 9: a suspended stack shows none.
     if (cx.w.stack().suspend != SuspendPhase::running) return {0, c.rcv.adv};
@@ -328,11 +334,6 @@ Transmitted transmit(TcpContext& cx, TcpConnectionState& c, Plan p) {
 }
 
 }  // namespace
-
-std::uint64_t grant_limit(const World& w) {
-    const std::uint64_t limit = w.config().tcp.receive_grant_bytes;
-    return limit != 0 ? limit : std::uint64_t{w.pool.capacity()} * packet_buffer_bytes / 2;
-}
 
 Seq ack_field(const TcpConnectionState& c) {
     Seq end = acknowledgeable(c);

@@ -189,8 +189,6 @@ constexpr Seq sendable_end(const TcpConnectionState& c) {
 constexpr bool may_acknowledge(const TcpConnectionState& c) {
     return c.policy == DurabilityPolicy::none || after(c.marks.rcv_durable, c.rcv.irs);
 }
-/// Bytes that all granted windows together may reach.
-std::uint64_t grant_limit(const World& w);
 /// The right edge that durable consumption allows.
 constexpr Seq wanted_edge(const TcpConnectionState& c) {
     return c.policy == DurabilityPolicy::none ? rcv_consumed(c) + c.rcv.buffer

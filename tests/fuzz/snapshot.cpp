@@ -15,32 +15,11 @@
 #include "checkpoint/format.hpp"
 #include "durability/attach.hpp"
 #include "stack/core.hpp"
+#include "support/sample_config.hpp"
 
 using namespace keepnet;
 
 namespace {
-
-StackConfig small() {
-    StackConfig config;
-    config.capacity = {.interfaces = 2,
-                       .addresses = 4,
-                       .routes = 4,
-                       .neighbors = 8,
-                       .pending_packets = 4,
-                       .destinations = 4,
-                       .sockets = 16,
-                       .tcp_connections = 16,
-                       .tcp_listeners = 4,
-                       .tcp_tombstones = 4,
-                       .udp_sockets = 4,
-                       .udp_datagrams = 8,
-                       .slice_nodes = 64,
-                       .packet_buffers = 64,
-                       .transmit_ring = 16,
-                       .shadow_objects = 64,
-                       .sweep_queue_bytes = 64 * 1024};
-    return config;
-}
 
 std::vector<std::uint8_t> signed_copy(const std::uint8_t* data, std::size_t size) {
     std::vector<std::uint8_t> bytes(data, data + size);
@@ -123,7 +102,7 @@ extern "C" [[noreturn]] void keepnet_assert_failed(const char* expression, const
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const StackConfig config = small();
+    static const StackConfig config = test::sample_config();
     static const std::size_t arena_bytes = Stack::arena_bytes(config);
     static std::byte* const arena = static_cast<std::byte*>(
         ::mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));

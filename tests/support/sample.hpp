@@ -13,10 +13,9 @@
 #include "support/fields.hpp"
 #include "stack/core.hpp"
 #include "support/arena.hpp"
+#include "support/sample_config.hpp"
 
 namespace keepnet::test {
-
-StackConfig sample_config();
 
 class Sample {
   public:
