@@ -1,4 +1,5 @@
 // Fixture: cuts, commits, crashes, and the swap of the value for its copy.
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -52,7 +53,8 @@ Fixture& Fixture::cut() {
         Ends ends;
         world().connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
             if (c.local.port != f.stack_port || c.remote.port != f.peer_port) return;
-            ends = {c.rcv.nxt.raw - f.iss, snd_end(c).raw - c.snd.iss.raw};
+            ends = {c.rcv.nxt.raw - f.iss, snd_end(c).raw - c.snd.iss.raw,
+                    1 + static_cast<std::uint32_t>(c.rx_consumed) + c.rcv.buffer};
         });
         pending.ends.push_back(ends);
     }
@@ -69,6 +71,7 @@ Fixture& Fixture::commit() {
         Flow& f = flows_[i];
         f.rcv_durable = done.ends[i].rcv;
         f.snd_durable = done.ends[i].snd;
+        f.edge_durable = std::max(f.edge_durable, done.ends[i].edge);
     }
     durable_ = std::move(done.bytes);
     REQUIRE(stack_->committed(done.id).has_value());
@@ -103,6 +106,8 @@ Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptio
     device_->to_stack.clear();
     if (seams_) seams_->abandon();
     now_ = now_ + elapsed;
+    // A restored edge is the furthest that the lost run may have shown, some units of the scale on.
+    for (Flow& f : flows_) f.edge_durable += 64;
     checkpoint::RestoreOptions how = options;
     how.now = now_;
     if (!how.elapsed) how.elapsed = elapsed;

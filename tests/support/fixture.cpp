@@ -61,7 +61,7 @@ Fixture::Fixture(Way way, const FixtureOptions& options)
       config_(options.config),
       device_(std::make_unique<ScriptedDevice>(stack_mac)),
       arena_(Stack::arena_bytes(options.config)) {
-    flows_[0].held = config_.policy == DurabilityPolicy::snapshot;
+    flows_[0].held = config_.policy != DurabilityPolicy::none;
     CreateOptions create{.now = now_, .arena_is_zeroed = true};
     for (std::size_t i = 0; i < create.entropy.size(); ++i) {
         create.entropy[i] = static_cast<std::uint8_t>(options.seed * 131 + i * 7);
@@ -201,7 +201,7 @@ Fixture& Fixture::use_flow(std::size_t n) {
     while (flows_.size() <= n) {
         Flow flow;
         flow.peer_port = static_cast<std::uint16_t>(40000 + flows_.size());
-        flow.held = config_.policy == DurabilityPolicy::snapshot;
+        flow.held = config_.policy != DurabilityPolicy::none;
         flow.iss += static_cast<std::uint32_t>(flows_.size()) * 0x1000'0000U;
         flows_.push_back(flow);
     }

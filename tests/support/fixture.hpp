@@ -205,6 +205,7 @@ class Fixture {
     struct Ends {
         std::uint32_t rcv = 0;
         std::uint32_t snd = 0;
+        std::uint32_t edge = 0;  ///< of the window that the application's reading and the buffer allow
     };
     struct PendingCut {
         CutId id;

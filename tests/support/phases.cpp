@@ -5,7 +5,7 @@ namespace keepnet::test {
 
 Fixture listening(Way way, const FixtureOptions& options) {
     Fixture t(way, options);
-    t.auto_commit(options.config.policy == DurabilityPolicy::snapshot);
+    t.auto_commit(options.config.policy != DurabilityPolicy::none);
     t.app_listens();
     t.mark();
     return t;
@@ -47,7 +47,7 @@ Fixture established(Way way, const FixtureOptions& options) {
 
 Fixture syn_sent(Way way, const FixtureOptions& options) {
     Fixture t(way, options);
-    t.auto_commit(options.config.policy == DurabilityPolicy::snapshot);
+    t.auto_commit(options.config.policy != DurabilityPolicy::none);
     t.app_connects();
     t.expect(syn()).expect_silence().expect(TcpPhase::syn_sent);
     t.mark();

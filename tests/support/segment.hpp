@@ -138,6 +138,7 @@ struct Flow {
     // durability monitor: what has been committed
     bool held = false;
     std::uint32_t rcv_durable = 0, snd_durable = 0;  ///< relative
+    std::uint32_t edge_durable = 0;  ///< relative; furthest right edge that a durable consumption and buffer allow
 };
 
 }  // namespace keepnet::test
