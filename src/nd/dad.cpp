@@ -200,6 +200,16 @@ void on_address_timer(link::LinkContext& cx, std::uint32_t address) {
     arm_address(cx.w, address);
 }
 
+void expire_addresses(link::LinkContext& cx) {
+    for (std::uint32_t i = cx.w.addresses.next(0); i != none; i = cx.w.addresses.next(i + 1)) {
+        const Deadline end = cx.w.addresses.get(i).valid_until;
+        if (end == never || end > cx.now) continue;
+        cx.w.arm(StateKind::address, i, never);
+        cx.w.addresses.destroy(i);
+        cx.w.address_lost = true;
+    }
+}
+
 void on_interface_timer(link::LinkContext& cx, std::uint32_t interface) {
     if (!cx.w.interfaces.is_live(interface)) return;
     InterfaceState& state = cx.w.interfaces.edit(interface);

@@ -52,6 +52,9 @@ struct UnreachablePacket {
 };
 std::optional<UnreachablePacket> take_unreachable(link::LinkContext& cx);
 
+/// After a restore: addresses whose lifetime ended while we were away must not speak once more (RFC 4862 5.5.4).
+void expire_addresses(link::LinkContext& cx);
+
 /// Forgets the neighbours of an interface and what waits for them.
 void forget_interface(link::LinkContext& cx, InterfaceIndex interface);
 

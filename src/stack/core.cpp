@@ -174,8 +174,11 @@ void resume_core(Core& core, const durability::ResumeOptions& options) {
     rebuild_derived(core);
     auto ip_cx = core.ip_context();
     nd::forget_pending(ip_cx);
+    nd::expire_addresses(ip_cx);
     auto tcp_cx = core.tcp_context();
     tcp::resume(tcp_cx);
+    tcp::on_address_lost(tcp_cx);
+    core.world.address_lost = false;
     auto udp_cx = core.udp_context();
     udp::resume(udp_cx);
 }

@@ -120,7 +120,7 @@ Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptio
     stack_.emplace(std::move(back->stack));
     restored_ = std::move(back->sockets);
     blobs = std::move(back->blobs);
-    const auto index = stack_->attach_device(*device_, {});
+    const auto index = stack_->attach_device(*device_, {.mac = mac});
     REQUIRE(index.has_value());
     REQUIRE(*index == interface_);
     install_seams();
@@ -153,7 +153,7 @@ Fixture& Fixture::adopt(Duration elapsed) {
     if (!back) FAIL("attach: " << keepnet::name(back.error()));
     arena_ = std::move(moved);
     stack_.emplace(std::move(*back));
-    REQUIRE(stack_->attach_device(*device_, {}) == interface_);
+    REQUIRE(stack_->attach_device(*device_, {.mac = mac}) == interface_);
     install_seams();
     for (SocketHandle s = stack_->next_socket({}); s; s = stack_->next_socket(s)) {
         REQUIRE(stack_->claim(s).has_value());

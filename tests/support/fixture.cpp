@@ -192,7 +192,7 @@ void Fixture::answer_nd(const Packet& packet) {
     std::copy_n(packet.icmp->body.begin() + 4, 16, target.octets.begin());
     const Bytes body = advertisement_body(target, target == peer_link_local, true, true, peer_mac);
     const IpFields ip{.src = target, .dst = packet.src, .next_header = proto_icmp, .hop_limit = 255};
-    inject(ethernet(stack_mac, peer_mac, 0x86dd, ip_packet(ip, icmp_message(ip.src, ip.dst, 136, 0, body))));
+    inject(ethernet(mac, peer_mac, 0x86dd, ip_packet(ip, icmp_message(ip.src, ip.dst, 136, 0, body))));
 }
 
 // --- the peer ---
@@ -287,7 +287,7 @@ Fixture& Fixture::peer_sends(const Segment& s) {
 }
 
 Fixture& Fixture::peer_sends_ip(ByteView packet) {
-    return peer_sends_frame(ethernet(stack_mac, peer_mac, 0x86dd, packet));
+    return peer_sends_frame(ethernet(mac, peer_mac, 0x86dd, packet));
 }
 
 Fixture& Fixture::peer_sends_frame(Bytes frame) {

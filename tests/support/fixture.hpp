@@ -99,6 +99,8 @@ class Fixture {
     /// The peer's address on the wire; another one than peer_address is reached through a router at
     /// peer_link_local.
     Ipv6Address peer = peer_address;
+    /// The stack's link address; what a crash brings back has this one.
+    MacAddress mac = stack_mac;
 
     // --- what must come ---
 

@@ -21,7 +21,7 @@ void Fixture::monitor_syn(Flow& f, const TcpFields& t) {
 }
 
 void Fixture::monitor(const Packet& p) {
-    if (p.eth_src != stack_mac) FAIL("source MAC is not ours\n" << diary());
+    if (p.eth_src != mac) FAIL("source MAC is not ours\n" << diary());
     if (!p.tcp) return;
     const TcpFields& t = *p.tcp;
     Flow* found = flow_of(t.dst_port, t.src_port);
