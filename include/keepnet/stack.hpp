@@ -215,7 +215,7 @@ struct SendDatagram {
 };
 
 /// Number of a cut; never 0.
-using CutId = std::uint32_t;
+using CutId = std::uint64_t;
 
 class Stack {
   public:

@@ -7,8 +7,9 @@
 namespace keepnet {
 
 /// Number of a cut; 0 is none. An object edited while `current` was n carries stamp n: it is unchanged since every
-/// cut numbered n or more.
-using CutNumber = std::uint32_t;
+/// cut numbered n or more. Numbers also pass without a cut, ten thousand a second where a journal is flushed as often.
+using CutNumber = std::uint64_t;
+inline constexpr CutNumber cut_number_max = CutNumber{1} << 62;  ///< what somebody counts up to honestly lies far below
 
 struct CutControl {
     CutNumber current = 1;                     ///< the number the next cut gets

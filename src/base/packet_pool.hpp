@@ -63,7 +63,7 @@ class PacketPool {
         const std::uint32_t i = free_.find(0);
         KEEPNET_ASSERT(i != BitTree::none);
         free_.clear(i);
-        meta_[i] = {1, 0, control_->current, no_buffer};
+        meta_[i] = {1, 0, no_buffer, control_->current};
         ++counts_->in_use;
         return i;
     }
@@ -133,8 +133,8 @@ class PacketPool {
     struct Meta {
         std::uint16_t references;
         std::uint16_t used;
-        CutNumber born;  ///< CutControl::current when it was allocated
         BufferIndex next_parked;
+        CutNumber born;  ///< CutControl::current when it was allocated
     };
     struct Counts {
         std::uint32_t in_use = 0;

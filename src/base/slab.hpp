@@ -13,16 +13,26 @@
 
 #include "base/arena.hpp"
 #include "base/bit_tree.hpp"
+#include "base/change_index.hpp"
 #include "base/cut_control.hpp"
 #include "base/handle.hpp"
 
 namespace keepnet {
 
 struct SlotMeta {
-    std::uint64_t generation = 0;  ///< 0: free
-    CutNumber stamp = 0;           ///< CutControl::current at the last edit
-    std::uint32_t shadow = 0;      ///< 1 + index of the copy that belongs to the unread cut; 0: none
+    /// 0: free.
+    [[nodiscard]] constexpr std::uint64_t generation() const { return word >> shadow_bits; }
+    /// 1 + index of the copy that belongs to the unread cut; 0: none. Means nothing when `stamp` is not behind that cut.
+    [[nodiscard]] constexpr std::uint32_t shadow() const { return static_cast<std::uint32_t>(word & shadow_max); }
+    constexpr void set_generation(std::uint64_t generation) { word = generation << shadow_bits | shadow(); }
+    constexpr void set_shadow(std::uint32_t shadow) { word = (word & ~std::uint64_t{shadow_max}) | shadow; }
+
+    static constexpr unsigned shadow_bits = handle_index_bits;
+    static constexpr std::uint32_t shadow_max = handle_index_max;
+    std::uint64_t word = 0;  ///< both, so that a slot costs 16 bytes
+    CutNumber stamp = 0;     ///< CutControl::current at the last edit; also of a slot that was freed
 };
+static_assert(sizeof(SlotMeta) == 16);
 
 /// What a slab keeps beside its slots.
 struct SlabCounts {
@@ -56,7 +66,7 @@ class Slab {
                CutControl* control, std::uint64_t* generations) {
         kind_ = kind;
         capacity_ = capacity;
-        shadow_capacity_ = std::min(capacity, shadow_capacity);
+        shadow_capacity_ = std::min({capacity, shadow_capacity, SlotMeta::shadow_max});
         control_ = control;
         generations_ = generations;
         counts_ = carver.take<SlabCounts>(1);
@@ -64,6 +74,7 @@ class Slab {
         slots_ = carver.take<T>(capacity);
         shadows_ = carver.take<Shadow<T>>(shadow_capacity_);
         free_.place(carver, capacity);
+        changed_.place(carver, capacity);
     }
     /// Once, over zeroed memory.
     void initialize() { free_.fill(true); }
@@ -85,19 +96,22 @@ class Slab {
         return create_at(index, ++*generations_);
     }
     /// For decode only: what changed since which cut is as it was.
-    void set_stamp(std::uint32_t index, CutNumber stamp) { meta_[index].stamp = stamp; }
+    void set_stamp(std::uint32_t index, CutNumber stamp) {
+        meta_[index].stamp = stamp;
+        changed_.note(index, stamp);
+    }
     /// For decode only: puts an object back where it was. The slot must be free.
     Handle<T> create_at(std::uint32_t index, std::uint64_t generation) {
-        KEEPNET_ASSERT(index < capacity_ && meta_[index].generation == 0 && generation != 0);
+        KEEPNET_ASSERT(index < capacity_ && !is_live(index) && generation != 0);
         free_.clear(index);
         ++counts_->in_use;
         counts_->high_water = std::max(counts_->high_water, index + 1);
         SlotMeta& meta = meta_[index];
-        if (meta.stamp != control_->current) {  // a shadow of this cut may already be here: freed and taken again
-            meta.stamp = control_->current;
-            meta.shadow = 0;
+        if (meta.stamp != control_->current) {
+            if (meta.stamp <= control_->unread) meta.set_shadow(0);  // else it was freed and is taken again behind the cut
+            stamp(index);
         }
-        meta.generation = generation;
+        meta.set_generation(generation);
         slots_[index] = T{};
         return Handle<T>::make(index, generation);
     }
@@ -108,7 +122,7 @@ class Slab {
     template <std::same_as<std::uint32_t> Index>
     void destroy(Index index) {
         touch(index);
-        meta_[index].generation = 0;
+        meta_[index].set_generation(0);
         free_.set(index);
         --counts_->in_use;
     }
@@ -116,7 +130,7 @@ class Slab {
     /// Null when the handle is stale.
     [[nodiscard]] const T* find(Handle<T> handle) const {
         const std::uint32_t index = handle.index();
-        if (!handle || index >= capacity_ || meta_[index].generation != handle.generation()) return nullptr;
+        if (!handle || index >= capacity_ || meta_[index].generation() != handle.generation()) return nullptr;
         return &slots_[index];
     }
     [[nodiscard]] const T& get(Handle<T> handle) const {
@@ -131,10 +145,10 @@ class Slab {
         return slots_[index];
     }
     [[nodiscard]] bool is_live(std::uint32_t index) const {
-        return index < capacity_ && meta_[index].generation != 0;
+        return index < capacity_ && meta_[index].generation() != 0;
     }
     [[nodiscard]] Handle<T> handle_of(std::uint32_t index) const {
-        return Handle<T>::make(index, meta_[index].generation);
+        return Handle<T>::make(index, meta_[index].generation());
     }
     [[nodiscard]] std::uint32_t index_of(const T& object) const {
         return static_cast<std::uint32_t>(&object - slots_);
@@ -156,7 +170,7 @@ class Slab {
     /// The next live slot that is not below `from`, or BitTree::none.
     [[nodiscard]] std::uint32_t next(std::uint32_t from) const {
         for (; from < counts_->high_water; ++from) {
-            if (meta_[from].generation != 0) return from;
+            if (meta_[from].generation() != 0) return from;
         }
         return BitTree::none;
     }
@@ -166,6 +180,25 @@ class Slab {
     }
     /// Was the object edited after cut `n`?
     [[nodiscard]] bool changed_since(std::uint32_t index, CutNumber n) const { return meta_[index].stamp > n; }
+    /// The first slot that is not below `from` and changed after cut `n`: was edited, taken or freed; or BitTree::none.
+    /// Looks at one number for 4096 slots in which nothing did. What changed before a decode is no longer known.
+    [[nodiscard]] std::uint32_t next_changed(std::uint32_t from, CutNumber n) const {
+        while (from < counts_->high_water) {
+            if (const std::uint32_t skip = changed_.unchanged_from(from, n); skip != 0) {
+                from += skip;
+            } else if (meta_[from].stamp > n) {
+                return from;
+            } else {
+                ++from;
+            }
+        }
+        return BitTree::none;
+    }
+    /// f(index, is_live) for each slot that changed after cut `n`.
+    template <class F>
+    void for_each_changed(CutNumber n, F&& f) const {
+        for (std::uint32_t i = next_changed(0, n); i != BitTree::none; i = next_changed(i + 1, n)) f(i, is_live(i));
+    }
 
     // --- the sweep of a cut (durability/) ---
 
@@ -178,23 +211,25 @@ class Slab {
     [[nodiscard]] Image at_cut(std::uint32_t index) const {
         const SlotMeta& meta = meta_[index];
         if (meta.stamp <= control_->unread) {
-            return meta.generation == 0 ? Image{} : Image{&slots_[index], meta.generation, meta.stamp};
+            return meta.generation() == 0 ? Image{} : Image{&slots_[index], meta.generation(), meta.stamp};
         }
-        if (meta.shadow == 0) return {};
-        const Shadow<T>& shadow = shadows_[meta.shadow - 1];
+        if (meta.shadow() == 0) return {};
+        const Shadow<T>& shadow = shadows_[meta.shadow() - 1];
         return {&shadow.value, shadow.generation, shadow.stamp};
     }
     /// When the sweep is over: no copy is of use any more.
     void forget_shadows() { counts_->shadows = 0; }
 
-    /// Everything that is not state (free set, shadows), from the slots. For attach.
+    /// Everything that is not state (free set, shadows, index of changes), from the slots. For attach.
     void rebuild() {
         free_.fill(true);
         counts_->in_use = 0;
         counts_->shadows = 0;
+        changed_.clear();
         for (std::uint32_t i = 0; i < counts_->high_water; ++i) {
-            meta_[i].shadow = 0;
-            if (meta_[i].generation == 0) continue;
+            meta_[i].set_shadow(0);
+            changed_.note(i, meta_[i].stamp);
+            if (meta_[i].generation() == 0) continue;
             free_.clear(i);
             ++counts_->in_use;
         }
@@ -204,7 +239,7 @@ class Slab {
         if (counts_->high_water > capacity_) return false;
         const std::uint64_t last = last_generation();
         for (std::uint32_t i = 0; i < counts_->high_water; ++i) {
-            if (meta_[i].generation > last || meta_[i].stamp > control_->current) return false;
+            if (meta_[i].generation() > last || meta_[i].stamp > control_->current) return false;
         }
         return true;
     }
@@ -214,18 +249,25 @@ class Slab {
         if (meta_[index].stamp != control_->current) [[unlikely]] first_touch(index);
     }
     [[gnu::noinline]] void first_touch(std::uint32_t index) {
+        // Behind the unread cut already: what was copied then, or was not there, is still what the cut holds.
+        if (meta_[index].stamp <= control_->unread) copy_aside(index);
+        FirstEditAfterCut<T>::run(slots_[index], meta_[index].stamp, *control_);
+        stamp(index);
+    }
+    void copy_aside(std::uint32_t index) {
         SlotMeta& meta = meta_[index];
-        meta.shadow = 0;
-        if (control_->sweeping && meta.stamp <= control_->unread && !control_->is_swept(kind_, index)) {
-            if (counts_->shadows == shadow_capacity_) {
-                control_->overrun = true;
-            } else {
-                shadows_[counts_->shadows] = {meta.generation, meta.stamp, slots_[index]};
-                meta.shadow = ++counts_->shadows;
-            }
+        meta.set_shadow(0);
+        if (!control_->sweeping || control_->is_swept(kind_, index)) return;
+        if (counts_->shadows == shadow_capacity_) {
+            control_->overrun = true;
+            return;
         }
-        FirstEditAfterCut<T>::run(slots_[index], meta.stamp, *control_);
-        meta.stamp = control_->current;
+        shadows_[counts_->shadows] = {meta.generation(), meta.stamp, slots_[index]};
+        meta.set_shadow(++counts_->shadows);
+    }
+    void stamp(std::uint32_t index) {
+        meta_[index].stamp = control_->current;
+        changed_.note(index, control_->current);
     }
 
     SlabCounts* counts_ = nullptr;
@@ -235,6 +277,7 @@ class Slab {
     CutControl* control_ = nullptr;
     std::uint64_t* generations_ = nullptr;
     BitTree free_;
+    ChangeIndex changed_;
     std::uint32_t capacity_ = 0;
     std::uint32_t shadow_capacity_ = 0;
     std::uint16_t kind_ = 0;

@@ -25,6 +25,10 @@ using durability::Is;
 inline constexpr std::int64_t never_on_wire = INT64_MAX;
 inline constexpr std::int64_t long_ago_on_wire = INT64_MIN;
 
+constexpr std::uint32_t low_half(CutNumber n) { return static_cast<std::uint32_t>(n & 0xffff'ffffU); }
+constexpr std::uint32_t high_half(CutNumber n) { return static_cast<std::uint32_t>(n >> 32); }
+constexpr CutNumber wide(std::uint32_t low, std::uint32_t high) { return CutNumber{high} << 32 | low; }
+
 /// Towards the message.
 struct Out {
     static constexpr bool encodes = true;
@@ -108,6 +112,17 @@ struct In {
         } else {                           \
             io.in(field, m.get##Name());   \
         }                                  \
+    } while (false)
+
+// The number of a cut: 64 bits that were 32 in format 1.0, so the upper half has a field of its own.
+#define KEEPNET_CUT_FIELD(field, Name)                            \
+    do {                                                          \
+        if constexpr (Io::encodes) {                              \
+            m.set##Name(low_half(field));                         \
+            m.set##Name##High(high_half(field));                  \
+        } else {                                                  \
+            (field) = wide(m.get##Name(), m.get##Name##High());   \
+        }                                                         \
     } while (false)
 
 // --- parts ---
@@ -231,7 +246,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(output_cursor, OutputCursor);
     KEEPNET_FIELD(ready_cursor, ReadyCursor);
     KEEPNET_FIELD(resume_cursor, ResumeCursor);
-    KEEPNET_FIELD(silent_until, SilentUntil);
+    KEEPNET_CUT_FIELD(silent_until, SilentUntil);
     transfer(io, icmp_errors, m.getIcmpErrors());
     transfer(io, challenge_acks, m.getChallengeAcks());
     transfer(io, half_open, m.getHalfOpen());
@@ -451,7 +466,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(interface, Interface);
     KEEPNET_FIELD(hop_limit, HopLimit);
     KEEPNET_FIELD(traffic_class, TrafficClass);
-    KEEPNET_FIELD(after_cut, AfterCut);
+    KEEPNET_CUT_FIELD(after_cut, AfterCut);
     KEEPNET_FIELD(held_since, HeldSince);
     transfer(io, payload, m.getPayload());
 }
@@ -472,7 +487,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(accept_head, AcceptHead);
     KEEPNET_FIELD(accept_tail, AcceptTail);
     KEEPNET_FIELD(accept_count, AcceptCount);
-    KEEPNET_FIELD(died_after, DiedAfter);
+    KEEPNET_CUT_FIELD(died_after, DiedAfter);
     KEEPNET_FIELD(cookies_until, CookiesUntil);
 }
 

@@ -92,7 +92,7 @@ void transfer(Io& io, S& s, M m) {
 template <class Io, Is<CutEdge> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [cut, rcv_nxt, end_of_send, consumed, buffer] = s;
-    KEEPNET_FIELD(cut, Cut);
+    KEEPNET_CUT_FIELD(cut, Cut);
     KEEPNET_FIELD(rcv_nxt, RcvNxt);
     KEEPNET_FIELD(end_of_send, SndEnd);
     KEEPNET_FIELD(consumed, Consumed);
@@ -106,7 +106,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(consumed, Consumed);
     KEEPNET_FIELD(buffer, Buffer);
     KEEPNET_FIELD(held_since, HeldSince);
-    KEEPNET_FIELD(died_after, DiedAfter);
+    KEEPNET_CUT_FIELD(died_after, DiedAfter);
     if constexpr (Io::encodes) {
         if (std::ranges::all_of(edges, [](const CutEdge& edge) { return edge.cut == 0; })) return;
         auto list = m.initEdges(static_cast<unsigned>(edges.size()));
@@ -179,5 +179,6 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(verdict, Verdict);
 }
 #undef KEEPNET_FIELD
+#undef KEEPNET_CUT_FIELD
 
 }  // namespace keepnet::checkpoint

@@ -100,17 +100,18 @@ Done Decoder::read_header() {
     const FrameReader frame(envelope_.frames.front());
     if (frame->which() != schema::Frame::HEADER) return damaged("it does not start with a header");
     const auto m = frame->getHeader();
-    header_.record = {m.getCut(), 0, {m.getInstant()}, m.getWireClockReserved(), m.getLastGeneration()};
+    header_.record = {wide(m.getCut(), m.getCutHigh()), 0, {m.getInstant()}, m.getWireClockReserved(), m.getLastGeneration()};
     header_.epoch = m.getEpoch();
     if (m.getHasWallClock()) header_.wall_clock_ns = m.getWallClock();
     header_.capacity = capacity_of(m.getCapacity());
     const auto earlier = m.getEarlierCut();
-    if (earlier.getNumber() != 0) {
+    header_.stamp_base = m.getStampBase();
+    if (const CutNumber number = wide(earlier.getNumber(), m.getEarlierCutHigh()); number != 0) {
         In in{header_.record.taken};
         Instant taken;
         in.in(taken, earlier.getInstant());
-        header_.record.earlier = earlier.getNumber();
-        header_.earlier = {earlier.getNumber(), 0, taken, earlier.getWireClockReserved(),
+        header_.record.earlier = number;
+        header_.earlier = {number, 0, taken, earlier.getWireClockReserved(),
                            earlier.getLastGeneration()};
         header_.earlier_place = earlier.getPlace();
         if (in.bad || header_.earlier.cut >= header_.record.cut || header_.earlier_place > 1) {
@@ -119,7 +120,8 @@ Done Decoder::read_header() {
     }
     constexpr std::int64_t limit = INT64_MAX / 4;
     const auto in_range = [&](std::int64_t ns) { return ns >= -limit && ns <= limit; };
-    if (header_.record.cut == 0 || !in_range(header_.record.taken.ns) ||
+    if (header_.record.cut == 0 || header_.record.cut >= cut_number_max || header_.stamp_base >= cut_number_max ||
+        !in_range(header_.record.taken.ns) ||
         !in_range(header_.record.wire_clock_reserved_ns) || !in_range(header_.earlier.wire_clock_reserved_ns) ||
         header_.record.generations > handle_generation_max) {
         return damaged("a header that cannot be");
@@ -235,13 +237,14 @@ struct Decoder::Filler {
         Count& count = seen[slab.kind() - 1U];
         if (index < count.slots || index >= slab.capacity()) return fail("slots out of order");
         if (generation == 0 || generation > slab.last_generation()) return fail("a generation out of range");
-        if (m.getStamp() > d.header_.record.cut) return fail("a stamp out of range");
+        const CutNumber stamp = m.getStamp() == 0 ? 0 : d.header_.stamp_base + m.getStamp();
+        if (stamp > d.header_.record.cut) return fail("a stamp out of range");
         ++count.objects;
         count.slots = index + 1;
         if (slab.is_live(index)) slab.destroy(index);  // the two singletons of an empty world
         slab.create_at(index, generation);
         transfer(in, slab.edit(index), m);
-        if (m.getStamp() != 0) slab.set_stamp(index, m.getStamp());
+        if (stamp != 0) slab.set_stamp(index, stamp);
         if (in.bad) fail("a field out of range");
     }
     template <class T, class List>

@@ -19,6 +19,7 @@ struct HeaderFacts {
     durability::CutRecord earlier{};
     std::uint8_t earlier_place = 0;
     std::uint64_t epoch = 0;
+    CutNumber stamp_base = 0;
     std::optional<std::int64_t> wall_clock_ns{};
     CapacityConfig capacity{};
 };

@@ -114,7 +114,8 @@ struct Encoder::Work {
         if (auto ok = writer.begin(); !ok) return ok;
         return writer.frame([&](capnp::MessageBuilder& message) {
             auto m = message.initRoot<schema::Frame>().initHeader();
-            m.setCut(facts.record.cut);
+            m.setCut(low_half(facts.record.cut));
+            m.setCutHigh(high_half(facts.record.cut));
             m.setInstant(facts.record.taken.ns);
             m.setEpoch(facts.epoch);
             m.setHasWallClock(options.wall_clock_ns.has_value());
@@ -122,7 +123,9 @@ struct Encoder::Work {
             m.setWireClockReserved(facts.record.wire_clock_reserved_ns);
             m.setLastGeneration(facts.record.generations);
             auto earlier = m.getEarlierCut();
-            earlier.setNumber(facts.earlier.cut);
+            earlier.setNumber(low_half(facts.earlier.cut));
+            m.setEarlierCutHigh(high_half(facts.earlier.cut));
+            m.setStampBase(facts.earlier.cut == 0 ? 0 : facts.earlier.cut - 1);
             earlier.setPlace(facts.earlier_place);
             earlier.setInstant(facts.earlier.cut == 0 ? 0 : out.out(facts.earlier.taken));
             earlier.setWireClockReserved(facts.earlier.wire_clock_reserved_ns);
@@ -246,9 +249,15 @@ struct Encoder::Work {
     void put_object(const Item& item, M m) {
         m.setIndex(item.header.index);
         m.setGeneration(item.header.generation);
-        m.setStamp(facts.earlier.cut == 0 ? 0 : item.header.stamp);
+        m.setStamp(stamp_of(item.header.stamp));
         const T object = get<T>(item);
         transfer(out, object, m);
+    }
+    /// All that anybody will ask: did it change behind the earlier cut that is outstanding?
+    [[nodiscard]] std::uint32_t stamp_of(CutNumber stamp) const {
+        if (facts.earlier.cut == 0) return 0;
+        if (stamp <= facts.earlier.cut) return 1;
+        return static_cast<std::uint32_t>(std::min<CutNumber>(stamp - facts.earlier.cut + 1, UINT32_MAX));
     }
     template <class T, class List>
     void put_objects(List list) {

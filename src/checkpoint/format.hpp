@@ -20,7 +20,7 @@
 namespace keepnet::checkpoint {
 
 inline constexpr std::uint16_t format_major = 1;
-inline constexpr std::uint16_t format_minor = 0;
+inline constexpr std::uint16_t format_minor = 1;
 inline constexpr std::size_t prelude_bytes = 16;
 inline constexpr std::size_t ending_bytes = 16;
 inline constexpr std::array<std::uint8_t, 8> prelude_magic{'k', 'e', 'e', 'p', 'n', 'e', 't', 0};

@@ -3,6 +3,7 @@
 #
 # An instant is an Int64 of nanoseconds relative to the cut; 2^63-1: never; -2^63: long ago. A duration is nanoseconds.
 # A link is the slot of another object plus one; 0: none. A handle is generation * 2^24 + slot; 0: none.
+# The number of a cut has 64 bits: its lower half stands in the field of that name, the upper half in ...High (1.1).
 @0xd3a5c0f7b1e94a62;
 
 using Cxx = import "/capnp/c++.capnp";
@@ -66,6 +67,9 @@ struct Header {
     shadowObjects @27 :UInt32;
     sweepQueueBytes @28 :UInt32;
   }
+  cutHigh @29 :UInt32;             # 1.1, as is the rest
+  earlierCutHigh @30 :UInt32;
+  stampBase @31 :UInt64;           # to be added to every stamp that is not 0
 }
 
 # The last frame. What it does not count is not in the snapshot.
@@ -88,7 +92,7 @@ struct Blob {
 }
 
 # Every object: its slot, its generation, and, only where an earlier cut was outstanding, the cut that it is unchanged
-# since (0 otherwise).
+# since (0 otherwise), less Header.stampBase. Since 1.1 one that did not change behind that earlier cut says just that.
 
 struct Stack {
   index @0 :UInt32;
@@ -127,6 +131,7 @@ struct Stack {
   halfOpen :group { tokens @40 :UInt32; refilled @41 :Int64; }
   silentUntil @42 :UInt32;          # cut number
   kickPeers @43 :Bool;
+  silentUntilHigh @44 :UInt32;
 }
 
 struct Statistics {
@@ -381,6 +386,7 @@ struct TcpConnection {
     edges @74 :List(CutEdge);       # none, or one for each place of an outstanding cut
     heldSince @75 :Int64;           # instant
     diedAfter @76 :UInt32;          # cut
+    diedAfterHigh @119 :UInt32;
   }
   timers :group {
     retransmit @77 :Int64;          # instant
@@ -423,6 +429,7 @@ struct CutEdge {
   sndEnd @2 :UInt32;
   consumed @3 :UInt32;
   buffer @4 :UInt32;
+  cutHigh @5 :UInt32;
 }
 
 struct TcpListener {
@@ -438,6 +445,7 @@ struct TcpListener {
   acceptCount @12 :UInt32;
   diedAfter @13 :UInt32;            # cut
   cookiesUntil @14 :Int64;          # instant
+  diedAfterHigh @15 :UInt32;
 }
 
 struct UdpSocket {
@@ -473,6 +481,7 @@ struct Datagram {
   afterCut @13 :UInt32;
   heldSince @14 :Int64;             # instant
   payload :group { buffer @15 :UInt32; offset @16 :UInt16; length @17 :UInt16; }
+  afterCutHigh @18 :UInt32;
 }
 
 struct SliceNodes {

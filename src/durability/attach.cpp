@@ -304,6 +304,7 @@ class Checker {
     }
     void check_owners() {
         const CutControl& cuts = w_.cuts();
+        require(cuts.current != 0 && cuts.current <= cut_number_max, StateKind::stack, 0, "the number of the next cut");
         for (const CutNumber cut : cuts.outstanding) {
             require(cut < cuts.current, StateKind::stack, 0, "a cut that was never taken");
         }

@@ -74,7 +74,7 @@ std::expected<CutNumber, Error> cut(World& w, SweepQueue& queue, Instant now) {
     CutControl& cuts = w.cuts();
     if (cuts.unread != 0) return std::unexpected(Error::cut_unread);
     const auto place = std::ranges::find(cuts.outstanding, CutNumber{0});
-    if (place == cuts.outstanding.end() || cuts.current == UINT32_MAX) return std::unexpected(Error::too_many_cuts);
+    if (place == cuts.outstanding.end() || cuts.current >= cut_number_max) return std::unexpected(Error::too_many_cuts);
 
     const CutNumber n = cuts.current++;
     *place = n;

@@ -69,7 +69,7 @@ class SweepQueue {
     [[nodiscard]] std::array<CutRecord, 2>& records() const { return control_->records; }
     /// The last cut whose reader has said that it is through.
     [[nodiscard]] CutNumber last_read() const {
-        return static_cast<CutNumber>(std::atomic_ref(control_->done).load(std::memory_order_acquire));
+        return std::atomic_ref(control_->done).load(std::memory_order_acquire);
     }
 
     // --- the reader, on any one thread ---
@@ -83,7 +83,7 @@ class SweepQueue {
     struct Control {
         alignas(cache_line) std::uint64_t written = 0;
         alignas(cache_line) std::uint64_t read = 0;
-        std::uint64_t done = 0;
+        CutNumber done = 0;
         alignas(cache_line) std::array<CutRecord, 2> records{};
     };
     static std::size_t padded(std::size_t n) { return (n + 7) & ~std::size_t{7}; }

@@ -9,6 +9,7 @@
 #include <keepnet/stack.hpp>
 #include <keepnet/time.hpp>
 
+#include "base/cut_control.hpp"
 #include "base/handle.hpp"
 #include "base/packet_pool.hpp"
 
@@ -73,7 +74,7 @@ struct DatagramState {
     InterfaceIndex interface = 0;
     std::uint8_t hop_limit = 0;
     std::uint8_t traffic_class = 0;
-    std::uint32_t after_cut = 0;        ///< held: goes out when this cut, or a later one, is committed
+    CutNumber after_cut = 0;            ///< held: goes out when this cut, or a later one, is committed
     Instant held_since{};
     Slice payload{};                    ///< holds a reference, unless its length is 0
 };

@@ -7,6 +7,7 @@
 #include <keepnet/config.hpp>
 #include <keepnet/time.hpp>
 
+#include "base/cut_control.hpp"
 #include "base/random.hpp"
 #include "base/siphash.hpp"
 
@@ -54,7 +55,7 @@ struct StackState {
     std::uint32_t resume_cursor = 0;     ///< restored connections below it have spoken
     /// An ended connection found no place as a tombstone: what matches nothing is not answered before this cut, or a
     /// later one, is committed. 0: none did.
-    std::uint32_t silent_until = 0;
+    CutNumber silent_until = 0;
 
     RateLimitState icmp_errors{};
     RateLimitState challenge_acks{};

@@ -187,7 +187,7 @@ void on_committed(UdpContext& cx, CutNumber n) {
 }
 
 void resume(UdpContext& cx) {
-    constexpr CutNumber every = 0xffff'ffff;
+    constexpr CutNumber every = UINT64_MAX;
     cx.w.udp_sockets.for_each([&](std::uint32_t, const UdpSocketState& u) { mark_released(cx, u, every); });
 }
 

@@ -138,6 +138,7 @@ TEST_CASE("a cut holds the state of its instant, whatever is edited until it is 
                 CutReader reader(w, queue, *n);
                 while (!ended) {
                     for (auto k = random() % 6; k-- != 0;) editor.edit();
+                    if (random() % 4 == 0) ++w.cuts().current;  // a number without a cut
                     sweep(w, queue, 1 + static_cast<std::uint32_t>(random() % 8));
                     for (auto k = random() % 6; k-- != 0;) editor.edit();
                     ended = read_some(reader, swept, random() % 12);
@@ -265,6 +266,57 @@ TEST_CASE("an encoder that is given up leaves the stack free to cut again") {
     const auto next = sample.stack->cut();
     REQUIRE(next.has_value());
     REQUIRE(read_all(sample.w(), sample.core().sweep_queue, *next) == expected);
+}
+
+TEST_CASE("numbers that pass without a cut change nothing about the cuts around them") {
+    StackConfig config = sample_config();
+    config.policy = DurabilityPolicy::snapshot;
+    Sample sample(config);
+    World& w = sample.w();
+    SweepQueue& queue = sample.core().sweep_queue;
+    w.connections.edit(0U).policy = DurabilityPolicy::snapshot;
+    const Seq at_first = w.connections.get(0U).rcv.nxt;
+    const auto first = cut(w, queue, w.stack().now);
+    (void)read_all(w, queue, *first);
+    w.cuts().current += 5'000'000'000;  // more than 32 bits hold
+    w.connections.edit(0U).rcv.nxt += 10;
+    const Content expected = content_of(w);
+    const auto second = cut(w, queue, w.stack().now);
+    REQUIRE(*second > 5'000'000'000);
+    w.connections.edit(0U).rcv.nxt += 100;
+    ++w.cuts().current;
+    w.connections.edit(0U).rcv.nxt += 1000;
+    ++w.cuts().current;
+    w.connections.edit(0U).rcv.nxt += 10'000;
+    REQUIRE(read_all(w, queue, *second) == expected);
+    // Each cut has its edge, and the later numbers have touched none.
+    const auto& edges = w.connections.get(0U).marks.edges;
+    REQUIRE(edges[0].cut == *first);
+    REQUIRE(edges[0].rcv_nxt == at_first);
+    REQUIRE(edges[1].cut == *second);
+    REQUIRE(edges[1].rcv_nxt == at_first + 10);
+    REQUIRE(sample.stack->committed(*second).has_value());
+    REQUIRE(w.cuts().outstanding == std::array<CutNumber, 2>{});
+
+    w.connections.edit(0U).rcv.nxt = at_first;
+    // And all of it goes through a snapshot: cuts and stamps beyond 32 bits.
+    const auto third = sample.stack->cut();
+    (void)read_all(w, queue, *third);
+    w.connections.edit(0U).rcv.adv += 1;
+    w.edit_stack().silent_until = w.cuts().current;
+    const auto bytes = snapshot_of(*sample.stack);
+    Arena arena(Stack::arena_bytes(config));
+    auto copy = checkpoint::decode(arena.span(), config, bytes, true);
+    if (!copy) FAIL(copy.error().message);
+    World& decoded = copy->core().world;
+    REQUIRE(decoded.cuts().current == w.cuts().current - 1);
+    REQUIRE(decoded.cuts().outstanding == w.cuts().outstanding);
+    REQUIRE(decoded.connections.get(0U).marks.edges[0].cut == *third);
+    REQUIRE(decoded.connections.changed_since(0, *third));
+    REQUIRE_FALSE(decoded.connections.changed_since(1, *third));
+    REQUIRE(decoded.stack().silent_until == w.stack().silent_until);
+    REQUIRE(snapshot_of(*copy) == bytes);
+    REQUIRE(checkpoint::summarize(bytes)->cut == *third + 1);
 }
 
 TEST_CASE("a cut that does not exist is refused") {
