@@ -15,8 +15,10 @@ namespace {
 bool is_output_held(const TcpConnectionState& c) {
     if (is_dead(c)) return c.tombstone && c.rst_owed;
     if (after(snd_end(c), c.marks.snd_durable)) return true;
-    if (!is_synchronized(c)) return false;  // the SYN that came is answered with the SYN that is held
+    if (c.phase == TcpPhase::syn_sent) return false;
+    // The peer's SYN too: in a simultaneous open ours has left long ago.
     if (after(c.rcv.nxt, c.marks.rcv_durable)) return true;
+    if (!is_synchronized(c)) return false;
     // A window update that would be sent if what was consumed were durable.
     const Seq edge = rcv_consumed(c) + c.rcv.buffer;
     const std::uint32_t step = std::min<std::uint32_t>(c.rcv.buffer / 2, c.mss);

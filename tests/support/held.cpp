@@ -5,7 +5,9 @@ namespace keepnet::test {
 void run_held(void (*body)(Way, const FixtureOptions&)) {
     for (const HeldPolicy& h : held_policies) {
         for (const Way way : {Way::plain, Way::swapped, Way::seam}) {
-            DYNAMIC_SECTION("policy: " << h.name << ", way: " << name(way)) { body(way, FixtureOptions(h.policy)); }
+            DYNAMIC_SECTION("policy: " << h.name << ", way: " << name(way)) {
+                body(way, FixtureOptions(h.policy));
+            }
         }
     }
 }
