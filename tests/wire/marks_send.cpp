@@ -8,10 +8,7 @@ using namespace keepnet::test;
 namespace {
 
 /// The relative end of what a segment occupies.
-std::uint32_t end_of(const Fixture& t, const Packet& p, std::uint32_t iss) {
-    static_cast<void>(t);
-    return p.tcp->seq - iss + p.tcp_length();
-}
+std::uint32_t end_of(const Packet& p, const Flow& f) { return p.tcp->seq - *f.stack_iss + p.tcp_length(); }
 
 bool is_reset(const Packet& p) { return p.tcp && (p.tcp->flags & flag::rst) != 0; }
 
@@ -23,14 +20,14 @@ HELD_CASE("DURABILITY 1, data: a window full of it leaves up to the mark, and no
     t.app_sends(5000).commit();
     std::uint32_t end = 0;
     for (int i = 0; i < 20; ++i) {
-        while (const auto p = t.take()) end = std::max(end, end_of(t, *p, *t.flow().stack_iss));
+        while (const auto p = t.take()) end = std::max(end, end_of(*p, t.flow()));
         t.peer_sends(ack());
     }
     CHECK(end == 5001);
     t.expect_silence();
     t.snapshot();
     for (int i = 0; i < 20; ++i) {
-        while (const auto p = t.take()) end = std::max(end, end_of(t, *p, *t.flow().stack_iss));
+        while (const auto p = t.take()) end = std::max(end, end_of(*p, t.flow()));
         t.peer_sends(ack());
     }
     CHECK(end == 10'001);
