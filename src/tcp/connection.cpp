@@ -201,12 +201,19 @@ void on_fin_ack_transmitted(TcpContext& cx, TcpConnectionState& c) {
     }
 }
 
+void on_sign_of_life(TcpConnectionState& c) {
+    if (c.rtt.backoff == 0 || !is_synchronized(c) || !before(c.snd.una, c.snd.max)) return;
+    c.rtt.backoff = 0;
+    c.recovery.retransmit_owed = true;
+}
+
 void on_heard(TcpContext& cx, TcpConnectionState& c) {
     c.last_heard = cx.now;
     c.error = Error::invalid;
     if (c.verdict == Verdict::pending) {
         c.verdict = Verdict::resumed;
         tell_socket(cx, c, Error::invalid);
+        on_sign_of_life(c);
     }
     if (c.timers.persist == never) {
         c.probes_sent = 0;

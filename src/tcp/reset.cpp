@@ -72,6 +72,8 @@ void send_challenge(TcpContext& cx, TcpConnectionState& c) {
 }
 
 void answer_unacceptable(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    // Restored too, it may begin with what we have already; that says less than an acceptable segment, but enough.
+    if (c.verdict == Verdict::pending) on_sign_of_life(c);
     // Text that comes again shows that an ACK was lost: answered each time, unless ACKs are being withheld.
     const bool withheld = acknowledgeable(c) != c.rcv.nxt;
     if ((withheld || s.payload.length == 0) && !may_answer_again(cx, c)) return;

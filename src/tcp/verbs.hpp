@@ -67,6 +67,9 @@ void enter_time_wait(TcpContext& cx, TcpConnectionState& c);
 void on_fin_ack_transmitted(TcpContext& cx, TcpConnectionState& c);
 /// The end has become durable: a reset that waited for it may leave, then the slot is free.
 void lift_tombstone(TcpContext& cx, TcpConnectionState& c);
+/// Restored, and the peer, which was away longer than we were, is back: what met nobody need not wait for a timer that
+/// backed off meanwhile.
+void on_sign_of_life(TcpConnectionState& c);
 /// The peer is alive: keep-alive starts over.
 void on_heard(TcpContext& cx, TcpConnectionState& c);
 /// The send queue has shrunk: reported once a good part of it is free, so that a writer wakes for more than a
