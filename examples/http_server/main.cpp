@@ -41,6 +41,7 @@ struct Options {
     std::string state = "keepnet-state";
     bool fresh = false;
     unsigned snapshot_ms = 4;
+    bool icmp_kick = false;
     std::string pcap;
     std::uint64_t print_bytes = 0;
 };
@@ -143,6 +144,7 @@ Result<Incarnation> restore_or_create(const Options& options, const keepnet::Sta
                                                 {.now = now,
                                                  .wall_clock_ns = wall_clock_ns(),
                                                  .entropy = entropy(),
+                                                 .icmp_kick = options.icmp_kick,
                                                  .arena_is_zeroed = true});
             if (!restored) return refuse(restored.error().message);
             for (auto& blob : restored->blobs) {
@@ -261,6 +263,8 @@ int main(int argc, char** argv) {
     app.add_option("--snapshot-ms", options.snapshot_ms, "ms between two snapshots, at least")
         ->check(CLI::Range(0, 10'000))
         ->capture_default_str();
+    app.add_flag("--icmp-kick", options.icmp_kick,
+                 "after a restart, ask peers on the link by ICMPv6 for what they hold back");
     app.add_option("--pcap", options.pcap, "capture file of every frame");
     auto* print = app.add_option("--print-bytes", options.print_bytes,
                                  "write what GET /bytes/N sends to stdout, and end");
