@@ -453,3 +453,38 @@ HELD_CASE("DURABILITY 2: a connection from a SYN cookie acknowledges nothing bef
         t.expect(data(50).seq(1).ack(41)).expect_silence();
     }
 }
+
+HELD_CASE("DURABILITY 2: CLOSING is not left while the peer's FIN waits, though ours is acknowledged",
+          "[marks]") {
+    auto t = held_at(TcpPhase::fin_wait_1, way, held);
+    t.peer_sends(fin().ack(1)).expect(TcpPhase::closing);
+    t.peer_sends(ack(2).seq(2));
+    t.expect(TcpPhase::closing).after(100_s).expect_silence().expect(TcpPhase::closing);
+    t.snapshot();
+    t.expect(ack(2).seq(2)).expect(TcpPhase::time_wait);
+}
+
+HELD_CASE("DURABILITY 2: LAST-ACK is not left before the ACK of the peer's FIN has been transmitted",
+          "[marks]") {
+    if (way == Way::seam) return;  // there the fixture waits for what is queued between the layers
+    FixtureOptions options = held;
+    options.config.capacity.transmit_ring = 2;
+    auto t = held_established(way, options);
+    for (int i = 0; i < 40; ++i) t.peer_sends(data(1440));
+    t.peer_sends(fin());
+    t.app_reads(40 * 1440).app_shuts_down().expect(TcpPhase::last_ack).expect_silence();
+    // The commit lets out our FIN, with the first step of the ACKs; then device and ring are full for a
+    // while.
+    t.keep_still(true);
+    t.device().transmit_room = 1;
+    t.snapshot();
+    t.expect(fin().seq(1).ack(1 + 8 * 1440)).expect_silence();
+    t.peer_sends(ack(2));
+    t.expect(TcpPhase::last_ack);
+    t.device().transmit_room = SIZE_MAX;
+    t.settle();
+    std::uint32_t acknowledged = 0;
+    while (const auto p = t.take()) acknowledged = p->tcp->ack - t.flow().iss;
+    CHECK(acknowledged == 40 * 1440 + 2);
+    t.expect(TcpPhase::closed).snapshot().expect_silence();
+}

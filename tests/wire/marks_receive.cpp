@@ -169,22 +169,22 @@ HELD_CASE("DURABILITY 1, window: a byte granted has room, also for many at once"
     FixtureOptions options = with_receive_buffer(held, 60'000);
     options.config.tcp.receive_grant_bytes = 100'000;
     auto t = listening(way, options);
-    std::uint64_t granted = 0;
     for (std::size_t i = 0; i < 8; ++i) {
         t.use_flow(i);
         open_held(t);
-        granted += t.flow().right_edge - 1;
     }
-    // Two segments are everybody's due, beyond that nobody gets what others were promised.
-    CHECK(granted <= 100'000 + 8 * 2 * 1440);
     t.auto_commit(true);
+    std::uint64_t granted = 0;
     for (std::size_t i = 0; i < 8; ++i) {
         t.use_flow(i);
         const std::uint32_t edge = t.flow().right_edge;
         while (t.flow().snd_nxt + 1000 <= edge) t.peer_sends(data(1000));
         t.after(100_ms).ignore_output();
         CHECK(t.flow().last_ack == t.flow().snd_nxt);
+        granted += t.flow().right_edge - 1;  // nobody reads
     }
+    // Two segments are everybody's due, beyond that nobody gets what others were promised.
+    CHECK(granted <= 100'000 + 8 * 2 * 1440);
     t.auto_commit(false);
 }
 
@@ -253,6 +253,25 @@ HELD_CASE(
     t.after(2_s).peer_sends(ack().seq(0));
     t.expect(ack(1));
     CHECK(t.flow().last_tsval - last > 0);
+    t.peer_sends(data(10));
+    t.app_reads(10).snapshot();
+    t.expect(ack(11));
+}
+
+HELD_CASE(
+    "DURABILITY 1, timestamps: a restore that does not know how long it was away starts at the reservation",
+    "[marks]") {
+    auto t = listening(way, held);
+    t.flow().offers_ts = true;
+    open_held(t);
+    // The lost run went on for a while behind its last commit, and showed its clock.
+    t.after(1000_s).peer_sends(ack().seq(0));
+    t.expect(ack(1));
+    const std::uint32_t shown = t.flow().last_tsval;
+    t.crash();
+    t.after(700_ms).peer_sends(ack().seq(0));
+    t.ignore_output();
+    CHECK(static_cast<std::int32_t>(t.flow().last_tsval - shown) >= 0);
     t.peer_sends(data(10));
     t.app_reads(10).snapshot();
     t.expect(ack(11));
