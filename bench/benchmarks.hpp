@@ -6,5 +6,6 @@ namespace keepnet::bench {
 void register_transfers();
 void register_connections();
 void register_parts();
+void register_policies();
 
 }  // namespace keepnet::bench

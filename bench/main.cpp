@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
 
     keepnet::bench::register_transfers();
     keepnet::bench::register_connections();
+    keepnet::bench::register_policies();
     keepnet::bench::register_parts();
 
     const std::string filter_flag = "--benchmark_filter=" + filter;

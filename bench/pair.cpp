@@ -59,8 +59,10 @@ Pair::Host::Host(const StackConfig& config, std::uint8_t number)
     address = Ipv6Address::from_words({0x2001, 0xdb8, 0, 0, 0, 0, 0, number});
 }
 
-Pair::Pair(const StackConfig& config, std::uint16_t mtu)
-    : link_(capabilities(mtu, 1), capabilities(mtu, 2)), client_(config, 1), server_(config, 2) {
+Pair::Pair(const StackConfig& config, std::uint16_t mtu) : Pair(config, config, mtu) {}
+
+Pair::Pair(const StackConfig& client, const StackConfig& server, std::uint16_t mtu)
+    : link_(capabilities(mtu, 1), capabilities(mtu, 2)), client_(client, 1), server_(server, 2) {
     for (auto [host, device] : {std::pair{&client_, &link_.a()}, std::pair{&server_, &link_.b()}}) {
         const InterfaceIndex interface = must(host->stack.attach_device(*device, {}), "attach");
         must(host->stack.add_address(interface, host->address, 64), "add_address");
@@ -70,14 +72,17 @@ Pair::Pair(const StackConfig& config, std::uint16_t mtu)
     listener_ = must(server_.stack.listen(listener_, 256), "listen");
 }
 
+void Pair::pass_time() { now_ = clock ? later(now_, clock()) : now_ + poll_interval; }
+
 void Pair::poll() {
-    now_ = now_ + poll_interval;
+    pass_time();
     client_.stack.poll(now_);
     server_.stack.poll(now_);
+    if (after_poll) after_poll();
 }
 
 void Pair::settle() {
-    for (int i = 0; i < 100'000 / 5; ++i) poll();  // 100 ms: longer than a delayed ACK
+    for (const Instant end = now_ + milliseconds(100); now_ < end;) poll();  // longer than a delayed ACK
 }
 
 void Pair::connect(std::uint32_t count) {
@@ -135,14 +140,39 @@ std::size_t Pair::transfer(std::size_t bytes) {
     return received;
 }
 
+std::size_t Pair::stream(Direction direction, Instant begin, Instant end) {
+    static const std::vector<std::uint8_t> data(64 * 1024, 'x');
+    const bool up = direction == Direction::to_server;
+    Host& from = up ? client_ : server_;
+    Host& to = up ? server_ : client_;
+    const SocketHandle sender = up ? client_sockets_[0] : server_sockets_[0];
+    const SocketHandle receiver = up ? server_sockets_[0] : client_sockets_[0];
+    std::size_t sent = 0;
+    std::size_t received = 0;
+    std::size_t counted = 0;
+    while (now_ < end || received < sent) {
+        while (now_ < end) {
+            const auto n = from.stack.send(sender, data);
+            if (!n) break;
+            sent += *n;
+        }
+        poll();
+        const std::size_t n = take_all(to, receiver);
+        received += n;
+        if (now_ >= begin && now_ < end) counted += n;
+    }
+    return counted;
+}
+
 void Pair::exchange(std::size_t bytes) {
     static const std::array<std::uint8_t, 4096> data{};
     const auto all = [&](Host& from, SocketHandle from_socket, Host& to, SocketHandle to_socket) {
         must(from.stack.send(from_socket, ByteView(data).first(bytes)), "send");
         for (std::size_t got = 0; got < bytes; got += take_all(to, to_socket)) {
-            now_ = now_ + poll_interval;
+            pass_time();
             from.stack.poll(now_);
             to.stack.poll(now_);
+            if (after_poll) after_poll();
         }
     };
     all(client_, client_sockets_[0], server_, server_sockets_[0]);

@@ -1,8 +1,9 @@
-// Two stacks back to back over drivers/memory, on one thread, under a virtual clock.
+// Two stacks back to back over drivers/memory, on one thread, under a virtual clock, or the machine's.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -30,6 +31,12 @@ StackConfig config_for(std::uint32_t connections);
 class Pair {
   public:
     explicit Pair(const StackConfig& config, std::uint16_t mtu = 1500);
+    Pair(const StackConfig& client, const StackConfig& server, std::uint16_t mtu);
+
+    /// Given: the time. Otherwise each poll is a few microseconds after the one before it.
+    std::function<Instant()> clock{};
+    /// After every poll of both: whoever commits the server's cuts.
+    std::function<void()> after_poll{};
 
     /// Both stacks once, a little later than before.
     void poll();
@@ -40,6 +47,9 @@ class Pair {
 
     /// The peer interface of bench/transfers.cpp, over the first connection.
     std::size_t transfer(std::size_t bytes);
+    enum class Direction : std::uint8_t { invalid = 0, to_server, to_client };
+    /// The sender always has something to send, until `end`; how much came from `begin` on. Then all of it comes.
+    std::size_t stream(Direction direction, Instant begin, Instant end);
     void exchange(std::size_t bytes);
 
     [[nodiscard]] Stack& server() { return server_.stack; }
@@ -52,7 +62,7 @@ class Pair {
         Stack stack;
         Ipv6Address address{};
     };
-    void send_all(Host& from, SocketHandle socket, ByteView bytes);
+    void pass_time();
     std::size_t take_all(Host& to, SocketHandle socket);
 
     drivers::MemoryLink<256> link_;

@@ -54,6 +54,21 @@ const std::vector<Table>& tables() {
          "Medians of processor time. `worst poll`: the longest poll while a cut was swept. `arena bytes`: "
          "what a connection "
          "adds to the arena's size."},
+        {"policy",
+         "Durability: one connection of 1 MiB buffers under each policy, by the clock on the wall",
+         {{"up_gbit_s", "up Gbit/s", 2},
+          {"down_gbit_s", "down Gbit/s", 2},
+          {"p50_us", "p50 us", 0},
+          {"p99_us", "p99 us", 0},
+          {"commits_s", "commits/s", 0},
+          {"commit_us", "commit us", 0}},
+         "Both ends on one thread, over drivers/memory; the server has the policy. up: towards it. p50, p99: "
+         "request "
+         "and response of 64 bytes.\nThe interval is the least between two cuts. memory: what a commit costs "
+         "is the "
+         "encoding alone; disk: a thread of its own writes the\nsnapshot with checkpoint::FileStore into the "
+         "working "
+         "directory. commit us: from the cut until it is durable, median."},
         {"part", "Parts", {{"ns", "ns", 1}, {"instructions", "instructions", 0}}, ""},
     };
     return all;
