@@ -49,6 +49,7 @@ enum class Code : std::uint8_t {
     cut_overrun,      ///< more changed behind the cut than the shadows hold: abandon it and cut again
     unknown_cut,      ///< not a cut that is outstanding and unread
     input_output,     ///< the store failed; the message says how
+    wrong_chain,      ///< increments that do not follow their base: another's, out of order, or one is missing
 };
 std::string_view name(Code code);
 
@@ -181,6 +182,9 @@ struct Summary {
     std::uint16_t format_major = 0;
     std::uint16_t format_minor = 0;
     CutId cut = 0;
+    std::uint64_t id = 0;                      ///< of the state at the cut; 0: written by a build that had none
+    CutId base_cut = 0;                        ///< 0: a whole snapshot; else an increment on that cut ...
+    std::uint64_t base_id = 0;                 ///< ... of this id
     std::uint64_t epoch = 0;                   ///< restores before this snapshot
     std::optional<std::int64_t> wall_clock_ns{};
     CapacityConfig capacity{};                 ///< with which it was written: a config that fits
@@ -234,13 +238,26 @@ struct Restored {
     Duration elapsed{};                        ///< as it was counted
 };
 
-/// Refuses whole what it cannot restore completely; the arena then holds no stack.
-std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
-                                         const RestoreOptions& options);
+/// A snapshot alone, or a base and the increments on it, oldest first: the state at the last one's cut. Refuses whole what
+/// it cannot restore completely; the arena then holds no stack.
+std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config,
+                                         std::span<const ByteView> chain, const RestoreOptions& options);
+inline std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config,
+                                                ByteView snapshot, const RestoreOptions& options) {
+    return restore(arena, config, std::span<const ByteView>(&snapshot, 1), options);
+}
 
 /// The same value in another arena, as if nothing had happened: no time passes, nothing is resumed. For tests and for
 /// moving a live stack. Devices have to be attached again by the caller's own means.
-std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
-                                     bool arena_is_zeroed = false);
+std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config,
+                                     std::span<const ByteView> chain, bool arena_is_zeroed = false);
+inline std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
+                                            bool arena_is_zeroed = false) {
+    return decode(arena, config, std::span<const ByteView>(&snapshot, 1), arena_is_zeroed);
+}
+
+/// A base and the increments on it as one base, with the last one's blobs: what a whole snapshot of the last cut would
+/// have been. From bytes to bytes: what it holds is judged when it is restored.
+std::expected<void, Failure> compact(std::span<const ByteView> chain, Sink& sink);
 
 }  // namespace keepnet::checkpoint

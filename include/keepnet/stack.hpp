@@ -336,8 +336,11 @@ class Stack {
     // --- checkpoints: the core's side; keepnet/checkpoint.hpp writes and reads the snapshot ---
 
     /// Marks this instant, O(1). Call it between two polls, in the instant of the application's own freeze.
-    /// Fails: cut_unread (the last one is still being read), too_many_cuts (two wait for their commit).
-    std::expected<CutId, Error> cut();
+    /// `since` not 0: only what changed behind that cut will be read, an increment. The snapshot of that cut must be
+    /// durable before this one's is of use; it may still be on its way.
+    /// Fails: cut_unread (the last one is still being read), too_many_cuts (two wait for their commit), unknown_cut
+    /// (`since` was given up, is one of another run, or more than seven cuts ago: take a whole one).
+    std::expected<CutId, Error> cut(CutId since = 0);
     /// Copies a bounded number of objects of the unread cut towards its reader; poll() does so too.
     /// True: there is more to copy. For an embedder that encodes on the polling thread.
     bool sweep();

@@ -5,10 +5,8 @@
 #include <random>
 #include <utility>
 
-#include <capnp/serialize.h>
-#include <kj/exception.h>
-
 #include "checkpoint/codec_tcp.hpp"
+#include "checkpoint/layer_reader.hpp"
 #include "durability/attach.hpp"
 
 namespace keepnet::checkpoint {
@@ -16,130 +14,135 @@ namespace {
 
 using Done = std::expected<void, Failure>;
 
-std::unexpected<Failure> damaged(const std::string& what) {
-    return refuse(Code::damaged, "the snapshot is damaged: " + what);
-}
+std::unexpected<Failure> wrong_chain(std::string what) { return refuse(Code::wrong_chain, std::move(what)); }
 
-/// One frame as a message. Reading it all once must be possible, reading it over and over must not.
-class FrameReader {
-  public:
-    explicit FrameReader(kj::ArrayPtr<const capnp::word> words)
-        : message_(words, {.traversalLimitInWords = 4 * words.size() + 64, .nestingLimit = 8}),
-          frame_(message_.getRoot<schema::Frame>()) {}
-    const schema::Frame::Reader* operator->() const { return &frame_; }
-
-  private:
-    capnp::FlatArrayMessageReader message_;
-    schema::Frame::Reader frame_;
-};
-
-template <class F>
-Done guarded(F&& f) {
-    try {
-        return f();
-    } catch (const kj::Exception& e) {
-        return damaged(e.getDescription().cStr());
+/// Does `next` continue where `last` ends?
+Done check_link(const HeaderFacts& last, const HeaderFacts& next) {
+    const auto number = [](CutNumber n) { return std::to_string(n); };
+    const std::string on = "an increment on cut " + number(next.record.since);
+    const std::string behind = " stands behind cut " + number(last.record.cut);
+    if (next.record.since == 0) {
+        return wrong_chain("a whole snapshot, of cut " + number(next.record.cut) + "," + behind);
     }
-}
-
-CapacityConfig capacity_of(schema::Header::Capacity::Reader m) {
-    CapacityConfig capacity;
-    auto& [interfaces, addresses, routes, neighbors, pending_packets, destinations, sockets, tcp_connections,
-           tcp_listeners, tcp_tombstones, udp_sockets, udp_datagrams, slice_nodes, packet_buffers, transmit_ring,
-           shadow_objects, sweep_queue_bytes] = capacity;
-    interfaces = m.getInterfaces(), addresses = m.getAddresses(), routes = m.getRoutes();
-    neighbors = m.getNeighbors(), pending_packets = m.getPendingPackets(), destinations = m.getDestinations();
-    sockets = m.getSockets(), tcp_connections = m.getTcpConnections(), tcp_listeners = m.getTcpListeners();
-    tcp_tombstones = m.getTcpTombstones(), udp_sockets = m.getUdpSockets(), udp_datagrams = m.getUdpDatagrams();
-    slice_nodes = m.getSliceNodes(), packet_buffers = m.getPacketBuffers(), transmit_ring = m.getTransmitRing();
-    shadow_objects = m.getShadowObjects(), sweep_queue_bytes = m.getSweepQueueBytes();
-    return capacity;
-}
-
-std::string_view kind_name(StateKind kind) {
-    switch (kind) {
-        case StateKind::stack: return "stack";
-        case StateKind::statistics: return "statistics";
-        case StateKind::interface: return "interface";
-        case StateKind::address: return "address";
-        case StateKind::route: return "route";
-        case StateKind::neighbor: return "neighbour";
-        case StateKind::pending_packet: return "waiting packet";
-        case StateKind::destination: return "path";
-        case StateKind::socket: return "socket";
-        case StateKind::tcp_connection: return "TCP connection";
-        case StateKind::tcp_listener: return "TCP listener";
-        case StateKind::udp_socket: return "UDP socket";
-        case StateKind::datagram: return "datagram";
-        case StateKind::slice_node: return "queue entry";
-        case StateKind::invalid:
-        case StateKind::count_: break;
+    if (next.record.since != last.record.cut) {
+        return wrong_chain(on + behind + ": one is missing, or they are in another order");
     }
-    return "object";
-}
-
-}  // namespace
-
-// --- before an arena is touched ---
-
-std::expected<Decoder, Failure> Decoder::open(ByteView snapshot) {
-    auto envelope = open_envelope(snapshot);
-    if (!envelope) return std::unexpected(envelope.error());
-    Decoder decoder;
-    decoder.envelope_ = std::move(*envelope);
-    if (decoder.envelope_.frames.size() < 2) return damaged("frames are missing");
-    const Done ok = guarded([&]() -> Done {
-        if (auto header = decoder.read_header(); !header) return header;
-        return decoder.read_trailer();
-    });
-    if (!ok) return std::unexpected(ok.error());
-    return decoder;
-}
-
-Done Decoder::read_header() {
-    const FrameReader frame(envelope_.frames.front());
-    if (frame->which() != schema::Frame::HEADER) return damaged("it does not start with a header");
-    const auto m = frame->getHeader();
-    header_.record = {wide(m.getCut(), m.getCutHigh()), 0, {m.getInstant()}, m.getWireClockReserved(), m.getLastGeneration()};
-    header_.epoch = m.getEpoch();
-    if (m.getHasWallClock()) header_.wall_clock_ns = m.getWallClock();
-    header_.capacity = capacity_of(m.getCapacity());
-    const auto earlier = m.getEarlierCut();
-    header_.stamp_base = m.getStampBase();
-    if (const CutNumber number = wide(earlier.getNumber(), m.getEarlierCutHigh()); number != 0) {
-        In in{header_.record.taken};
-        Instant taken;
-        in.in(taken, earlier.getInstant());
-        header_.record.earlier = number;
-        header_.earlier = {number, 0, taken, earlier.getWireClockReserved(),
-                           earlier.getLastGeneration()};
-        header_.earlier_place = earlier.getPlace();
-        if (in.bad || header_.earlier.cut >= header_.record.cut || header_.earlier_place > 1) {
-            return damaged("an earlier cut that cannot be");
-        }
-    }
-    constexpr std::int64_t limit = INT64_MAX / 4;
-    const auto in_range = [&](std::int64_t ns) { return ns >= -limit && ns <= limit; };
-    if (header_.record.cut == 0 || header_.record.cut >= cut_number_max || header_.stamp_base >= cut_number_max ||
-        !in_range(header_.record.taken.ns) ||
-        !in_range(header_.record.wire_clock_reserved_ns) || !in_range(header_.earlier.wire_clock_reserved_ns) ||
-        header_.record.generations > handle_generation_max) {
-        return damaged("a header that cannot be");
+    if (next.record.since_id == 0 || next.record.since_id != last.record.id || next.epoch != last.epoch) {
+        return wrong_chain(on + behind + " of another run or another stack");
     }
     return {};
 }
 
-Done Decoder::read_trailer() {
-    const FrameReader frame(envelope_.frames.back());
-    if (frame->which() != schema::Frame::TRAILER) return damaged("it does not end with a trailer");
-    const auto m = frame->getTrailer();
-    const auto kinds = m.getKinds();
-    if (kinds.size() < state_kinds || m.getFrames() != envelope_.frames.size() - 1) {
-        return damaged("the trailer counts something else");
+}  // namespace
+
+Failure in_layer(Failure failure, std::size_t layer, std::size_t layers) {
+    if (layers > 1) {
+        failure.message =
+            "snapshot " + std::to_string(layer + 1) + " of " + std::to_string(layers) + ": " + failure.message;
     }
-    for (unsigned i = 0; i < state_kinds; ++i) counts_[i] = {kinds[i].getObjects(), kinds[i].getSlots()};
-    blobs_ = m.getBlobs();
-    packet_buffers_ = m.getPacketBuffers();
+    return failure;
+}
+
+// --- before an arena is touched ---
+
+std::expected<Decoder, Failure> Decoder::open(std::span<const ByteView> chain) {
+    if (chain.empty()) return refuse(Code::empty, "no snapshot was given");
+    if (chain.size() > Merge::layers_max) {
+        return wrong_chain("more than " + std::to_string(Merge::layers_max) + " snapshots in a chain");
+    }
+    Decoder decoder;
+    for (std::size_t i = 0; i < chain.size(); ++i) {
+        auto layer = Layer::open(chain[i]);
+        if (!layer) return std::unexpected(in_layer(layer.error(), i, chain.size()));
+        if (i == 0 && layer->is_increment()) {
+            return std::unexpected(in_layer({Code::wrong_chain, "an increment on cut " +
+                                                                    std::to_string(layer->header.record.since) +
+                                                                    ", whose snapshot is not there"},
+                                            i, chain.size()));
+        }
+        if (i != 0) {
+            const Done fits = check_link(decoder.header(), layer->header);
+            if (!fits) return std::unexpected(in_layer(fits.error(), i, chain.size()));
+        }
+        decoder.layers_.push_back(std::move(*layer));
+    }
+    if (auto ok = decoder.merge_.read(decoder.layers_); !ok) return std::unexpected(ok.error());
+    return decoder;
+}
+
+// --- which layer has the last word ---
+
+struct Merge::Collector {
+    Merge& merge;
+    std::uint16_t layer;
+
+    void note(StateKind kind, std::uint32_t slot, std::uint16_t value) const {
+        auto& layers = merge.layer_of_[static_cast<std::size_t>(kind) - 1];
+        if (layers.size() <= slot) {
+            if (value == 0) return;
+            layers.resize(slot + 1);
+        }
+        layers[slot] = value;
+    }
+    template <class Reader, class T, class M>
+    void object(Reader&, std::type_identity<T>, StateKind kind, M m, ByteView) const {
+        note(kind, m.getIndex(), layer);
+    }
+    void freed(StateKind kind, std::uint32_t slot) const { note(kind, slot, 0); }
+    template <class Reader>
+    void buffer(Reader&, std::uint32_t, std::uint16_t) const {}
+    template <class Reader>
+    void blob(Reader&, schema::Blob::Reader) const {}
+};
+
+/// The highest buffer that what is left names.
+struct Merge::BufferCounter {
+    Merge& merge;
+    std::size_t layer;
+
+    void note(std::uint32_t buffer) const {
+        if (buffer < handle_index_max) merge.packet_buffers_ = std::max(merge.packet_buffers_, buffer + 1);
+    }
+    template <class Reader, class T, class M>
+    void object(Reader&, std::type_identity<T>, StateKind kind, M m, ByteView payload) const {
+        if (!merge.wins(layer, kind, m.getIndex())) return;
+        if constexpr (std::is_same_v<T, SliceNodeState>) note(m.getSlice().getBuffer());
+        if constexpr (std::is_same_v<T, DatagramState>) {
+            if (!payload.empty()) note(m.getPayload().getBuffer());
+        }
+        if constexpr (std::is_same_v<T, PendingPacketState>) {
+            for (const auto slice : m.getSlices()) note(slice.getBuffer());
+        }
+    }
+    void freed(StateKind, std::uint32_t) const {}
+    template <class Reader>
+    void buffer(Reader&, std::uint32_t, std::uint16_t) const {}
+    template <class Reader>
+    void blob(Reader&, schema::Blob::Reader) const {}
+};
+
+Done Merge::read(std::span<const Layer> layers) {
+    counts_ = layers.front().counts;
+    packet_buffers_ = layers.front().packet_buffers;
+    if (layers.size() == 1) return {};
+    is_single_ = false;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        Collector collector{*this, static_cast<std::uint16_t>(i + 1)};
+        if (auto ok = LayerReader(layers[i], collector).run(); !ok) {
+            return std::unexpected(in_layer(ok.error(), i, layers.size()));
+        }
+    }
+    for (std::size_t k = 0; k < state_kinds; ++k) {
+        counts_[k] = {};
+        for (std::uint32_t slot = 0; slot < layer_of_[k].size(); ++slot) {
+            if (layer_of_[k][slot] != 0) counts_[k] = {counts_[k].objects + 1, slot + 1};
+        }
+    }
+    packet_buffers_ = 0;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        BufferCounter counter{*this, i};
+        if (auto ok = LayerReader(layers[i], counter).run(); !ok) return ok;
+    }
     return {};
 }
 
@@ -173,18 +176,18 @@ Done Decoder::check_capacity(const CapacityConfig& n) const {
     };
     static_assert(std::size(rows) == state_kinds);
     for (const auto& [kind, capacity, field] : rows) {
-        const std::uint32_t slots = counts_[static_cast<std::size_t>(kind) - 1].slots;
+        const std::uint32_t slots = merge_.counts()[static_cast<std::size_t>(kind) - 1].slots;
         if (slots > capacity) return too_large(kind_name(kind), slots, capacity, field);
     }
-    if (packet_buffers_ > n.packet_buffers) {
-        return too_large("packet buffer", packet_buffers_, n.packet_buffers, "CapacityConfig::packet_buffers");
+    if (merge_.packet_buffers() > n.packet_buffers) {
+        return too_large("packet buffer", merge_.packet_buffers(), n.packet_buffers, "CapacityConfig::packet_buffers");
     }
     return {};
 }
 
 CapacityConfig Decoder::needed() const {
     const auto slots = [&](StateKind kind) {
-        return std::max(1U, counts_[static_cast<std::size_t>(kind) - 1].slots);
+        return std::max(1U, merge_.counts()[static_cast<std::size_t>(kind) - 1].slots);
     };
     CapacityConfig n;
     n.interfaces = slots(StateKind::interface);
@@ -200,7 +203,7 @@ CapacityConfig Decoder::needed() const {
     n.udp_sockets = slots(StateKind::udp_socket);
     n.udp_datagrams = slots(StateKind::datagram);
     n.slice_nodes = slots(StateKind::slice_node);
-    n.packet_buffers = std::max(1U, packet_buffers_);
+    n.packet_buffers = std::max(1U, merge_.packet_buffers());
     n.transmit_ring = 1;
     n.shadow_objects = 1;
     n.sweep_queue_bytes = 64U * 1024;
@@ -209,191 +212,105 @@ CapacityConfig Decoder::needed() const {
 
 // --- the objects ---
 
-struct Decoder::Filler {
-    const Decoder& d;
-    World& w;
-    std::vector<Blob>& blobs;
-    In in;
-    std::array<Count, state_kinds> seen{};
-    StateKind last_kind = StateKind::invalid;
-    std::uint32_t next_buffer = 0;
-    std::vector<std::uint16_t> used{};
-    std::uint64_t blob_rest = 0;
-    std::string_view fault{};
+namespace {
 
-    void fail(std::string_view what) {
-        if (fault.empty()) fault = what;
-    }
-    /// Kinds come in the order of the frames, slots in ascending order: nothing comes twice.
-    void enter(StateKind kind) {
-        if (kind < last_kind) fail("frames in another order");
-        last_kind = kind;
-    }
-    template <class T, class M>
-    void take(Slab<T>& slab, M m) {
-        if (!fault.empty()) return;
+struct Filler {
+    World& w;
+    const Merge& merge;
+    std::vector<std::uint16_t>& used;
+    const Layer& layer;
+    std::size_t number;
+    bool is_last;
+    In in;
+    BlobReader blobs{};
+
+    template <class Reader, class T, class M>
+    void object(Reader& reader, std::type_identity<T>, StateKind kind, M m, ByteView payload) {
         const std::uint32_t index = m.getIndex();
+        if (!merge.wins(number, kind, index)) return;
+        Slab<T>& slab = slab_of(std::type_identity<T>{});
         const std::uint64_t generation = m.getGeneration();
-        Count& count = seen[slab.kind() - 1U];
-        if (index < count.slots || index >= slab.capacity()) return fail("slots out of order");
-        if (generation == 0 || generation > slab.last_generation()) return fail("a generation out of range");
-        const CutNumber stamp = m.getStamp() == 0 ? 0 : d.header_.stamp_base + m.getStamp();
-        if (stamp > d.header_.record.cut) return fail("a stamp out of range");
-        ++count.objects;
-        count.slots = index + 1;
+        if (index >= slab.capacity()) return reader.fail("slots out of order");
+        if (generation == 0 || generation > slab.last_generation()) return reader.fail("a generation out of range");
+        const CutNumber cut = layer.header.record.cut;
+        // One that says nothing changed before this layer's cut, and nobody asks for more.
+        const CutNumber stamp = m.getStamp() == 0 ? cut : layer.header.stamp_base + m.getStamp();
+        if (stamp > cut) return reader.fail("a stamp out of range");
         if (slab.is_live(index)) slab.destroy(index);  // the two singletons of an empty world
         slab.create_at(index, generation);
-        transfer(in, slab.edit(index), m);
-        if (stamp != 0) slab.set_stamp(index, stamp);
-        if (in.bad) fail("a field out of range");
+        T& object = slab.edit(index);
+        transfer(in, object, m);
+        if (stamp != w.cuts().current) slab.set_stamp(index, stamp);
+        if (in.bad) return reader.fail("a field out of range");
+        for_each_slice(object, [&](const Slice& slice, std::size_t) { put(reader, payload, slice); });
     }
-    template <class T, class List>
-    void take_all(Slab<T>& slab, List list) {
-        enter(static_cast<StateKind>(slab.kind()));
-        for (const auto m : list) {
-            if (!fault.empty()) return;
-            take(slab, m);
-        }
-    }
-    /// The bytes under the slices of one frame's objects.
-    struct Payload {
-        capnp::Data::Reader bytes;
-        std::size_t at = 0;
-    };
-    void put(Payload& payload, const Slice& slice) {
-        if (!fault.empty()) return;
+    template <class Reader>
+    void put(Reader& reader, ByteView& payload, const Slice& slice) {
         if (slice.buffer >= w.pool.capacity() || slice.offset + slice.length > packet_buffer_bytes) {
-            return fail("a slice outside of its buffer");
+            return reader.fail("a slice outside of its buffer");
         }
-        if (payload.bytes.size() - payload.at < slice.length) return fail("payload is missing");
         if (slice.length == 0) return;
-        std::memcpy(w.pool.buffer(slice.buffer).data() + slice.offset, payload.bytes.begin() + payload.at, slice.length);
-        payload.at += slice.length;
+        if (payload.size() < slice.length) return reader.fail("payload is missing");
+        std::memcpy(w.pool.buffer(slice.buffer).data() + slice.offset, payload.data(), slice.length);
+        payload = payload.subspan(slice.length);
     }
-    void close(const Payload& payload) {
-        if (payload.at != payload.bytes.size()) fail("payload that belongs to nothing");
+    void freed(StateKind, std::uint32_t) {}
+    template <class Reader>
+    void buffer(Reader& reader, std::uint32_t buffer, std::uint16_t bytes) {
+        if (buffer >= w.pool.capacity()) {
+            // In a chain it may be one that is no longer named.
+            if (is_last) reader.fail("buffers out of order");
+            return;
+        }
+        if (used.size() <= buffer) used.resize(buffer + 1);
+        used[buffer] = bytes;
+    }
+    template <class Reader>
+    void blob(Reader& reader, schema::Blob::Reader m) {
+        if (is_last) blobs.take(reader, m);
     }
 
-    void take_pending(schema::PendingPackets::Reader m) {
-        take_all(w.pending_packets, m.getPackets());
-        Payload payload{m.getBytes()};
-        for (const auto packet : m.getPackets()) {
-            if (!fault.empty()) return;
-            const PendingPacketState& p = w.pending_packets.get(packet.getIndex());
-            for (std::size_t i = 0; i < p.slice_count; ++i) put(payload, p.slices[i]);
-        }
-        close(payload);
-    }
-    void take_datagrams(schema::Datagrams::Reader m) {
-        take_all(w.datagrams, m.getDatagrams());
-        Payload payload{m.getBytes()};
-        for (const auto datagram : m.getDatagrams()) {
-            if (!fault.empty()) return;
-            const Slice& slice = w.datagrams.get(datagram.getIndex()).payload;
-            if (slice.length != 0) put(payload, slice);
-        }
-        close(payload);
-    }
-    void take_nodes(schema::SliceNodes::Reader m) {
-        take_all(w.slice_nodes, m.getNodes());
-        Payload payload{m.getBytes()};
-        for (const auto node : m.getNodes()) {
-            if (!fault.empty()) return;
-            put(payload, w.slice_nodes.get(node.getIndex()).slice);
-        }
-        close(payload);
-    }
-    void take_buffers(capnp::List<schema::Buffer>::Reader list) {
-        enter(StateKind::count_);
-        for (const auto m : list) {
-            const std::uint32_t buffer = m.getBuffer();
-            if (buffer < next_buffer || buffer >= w.pool.capacity()) return fail("buffers out of order");
-            next_buffer = buffer + 1;
-            if (m.getUsed() > packet_buffer_bytes) return fail("a buffer that is too full");
-            if (used.size() <= buffer) used.resize(buffer + 1);
-            used[buffer] = m.getUsed();
-        }
-    }
-    void take_blob(schema::Blob::Reader m) {
-        enter(StateKind::count_);
-        const std::string_view name(m.getName().begin(), m.getName().size());
-        const auto bytes = m.getBytes();
-        if (blob_rest == 0) {
-            for (const Blob& blob : blobs) {
-                if (blob.name == name) return fail("two blobs of one name");
-            }
-            blobs.push_back({std::string(name), {}});
-            blob_rest = m.getSize();
-        } else if (blobs.back().name != name || blobs.back().bytes.size() + blob_rest != m.getSize()) {
-            return fail("parts of different blobs");
-        }
-        if (bytes.size() > blob_rest || (bytes.size() == 0 && blob_rest != 0)) return fail("a blob of another size");
-        blobs.back().bytes.insert(blobs.back().bytes.end(), bytes.begin(), bytes.end());
-        blob_rest -= bytes.size();
-    }
-    void take(const FrameReader& frame) {
-        switch (frame->which()) {
-            case schema::Frame::STACK: enter(StateKind::stack); return take(w.stacks, frame->getStack());
-            case schema::Frame::STATISTICS:
-                enter(StateKind::statistics);
-                return take(w.statistics, frame->getStatistics());
-            case schema::Frame::INTERFACES: return take_all(w.interfaces, frame->getInterfaces());
-            case schema::Frame::ADDRESSES: return take_all(w.addresses, frame->getAddresses());
-            case schema::Frame::ROUTES: return take_all(w.routes, frame->getRoutes());
-            case schema::Frame::NEIGHBORS: return take_all(w.neighbors, frame->getNeighbors());
-            case schema::Frame::PENDING_PACKETS: return take_pending(frame->getPendingPackets());
-            case schema::Frame::DESTINATIONS: return take_all(w.destinations, frame->getDestinations());
-            case schema::Frame::SOCKETS: return take_all(w.sockets, frame->getSockets());
-            case schema::Frame::CONNECTIONS: return take_all(w.connections, frame->getConnections());
-            case schema::Frame::LISTENERS: return take_all(w.listeners, frame->getListeners());
-            case schema::Frame::UDP_SOCKETS: return take_all(w.udp_sockets, frame->getUdpSockets());
-            case schema::Frame::DATAGRAMS: return take_datagrams(frame->getDatagrams());
-            case schema::Frame::SLICE_NODES: return take_nodes(frame->getSliceNodes());
-            case schema::Frame::BUFFERS: return take_buffers(frame->getBuffers());
-            case schema::Frame::BLOB: return take_blob(frame->getBlob());
-            case schema::Frame::INVALID:
-            case schema::Frame::HEADER:
-            case schema::Frame::TRAILER: return fail("a frame out of place");
-        }
-        fail("a frame of unknown kind");
-    }
-    void check_counts() {
-        for (std::size_t i = 0; i < state_kinds; ++i) {
-            if (seen[i].objects != d.counts_[i].objects || seen[i].slots != d.counts_[i].slots) {
-                return fail("the trailer counts other objects");
-            }
-        }
-        if (seen[0].objects != 1 || seen[1].objects != 1) fail("no stack");
-        if (blob_rest != 0 || blobs.size() != d.blobs_) fail("the trailer counts other blobs");
-        if (used.size() != d.packet_buffers_) fail("the trailer counts other buffers");
-    }
-    void close_pool() {
-        if (!durability::recount_buffers(w)) return fail("a buffer that is named too often");
-        for (std::uint32_t i = 0; i < used.size(); ++i) {
-            if (w.pool.references(i) != 0) w.pool.set_used(i, used[i]);
-        }
-    }
+    Slab<StackState>& slab_of(std::type_identity<StackState>) { return w.stacks; }
+    Slab<Statistics>& slab_of(std::type_identity<Statistics>) { return w.statistics; }
+    Slab<InterfaceState>& slab_of(std::type_identity<InterfaceState>) { return w.interfaces; }
+    Slab<AddressState>& slab_of(std::type_identity<AddressState>) { return w.addresses; }
+    Slab<RouteState>& slab_of(std::type_identity<RouteState>) { return w.routes; }
+    Slab<NeighborState>& slab_of(std::type_identity<NeighborState>) { return w.neighbors; }
+    Slab<PendingPacketState>& slab_of(std::type_identity<PendingPacketState>) { return w.pending_packets; }
+    Slab<DestinationState>& slab_of(std::type_identity<DestinationState>) { return w.destinations; }
+    Slab<SocketState>& slab_of(std::type_identity<SocketState>) { return w.sockets; }
+    Slab<TcpConnectionState>& slab_of(std::type_identity<TcpConnectionState>) { return w.connections; }
+    Slab<TcpListenerState>& slab_of(std::type_identity<TcpListenerState>) { return w.listeners; }
+    Slab<UdpSocketState>& slab_of(std::type_identity<UdpSocketState>) { return w.udp_sockets; }
+    Slab<DatagramState>& slab_of(std::type_identity<DatagramState>) { return w.datagrams; }
+    Slab<SliceNodeState>& slab_of(std::type_identity<SliceNodeState>) { return w.slice_nodes; }
 };
+
+}  // namespace
 
 Done Decoder::fill(World& w, durability::SweepQueue& queue, std::vector<Blob>& blobs) const {
     CutControl& cuts = w.cuts();
-    cuts.current = header_.record.cut;
-    w.header->generations = header_.record.generations;
-    if (header_.earlier.cut != 0) {
-        cuts.outstanding[header_.earlier_place] = header_.earlier.cut;
-        queue.records()[header_.earlier_place] = header_.earlier;
+    cuts.current = header().record.cut;
+    w.header->generations = header().record.generations;
+    if (header().earlier.cut != 0) {
+        cuts.outstanding[header().earlier_place] = header().earlier.cut;
+        queue.records()[header().earlier_place] = header().earlier;
     }
-    Filler filler{*this, w, blobs, In{header_.record.taken}};
-    const Done read = guarded([&]() -> Done {
-        for (std::size_t i = 1; i + 1 < envelope_.frames.size() && filler.fault.empty(); ++i) {
-            filler.take(FrameReader(envelope_.frames[i]));
-        }
-        return {};
-    });
-    if (!read) return read;
-    if (filler.fault.empty()) filler.check_counts();
-    if (filler.fault.empty()) filler.close_pool();
-    if (!filler.fault.empty()) return damaged(std::string(filler.fault));
+    std::vector<std::uint16_t> used;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const Layer& layer = layers_[i];
+        const bool is_last = i + 1 == layers_.size();
+        Filler filler{w, merge_, used, layer, i, is_last, In{layer.header.record.taken}};
+        Done read = LayerReader(layer, filler).run();
+        if (read && is_last && !filler.blobs.is_whole(layer.blobs)) read = damaged("the trailer counts other blobs");
+        if (!read) return std::unexpected(in_layer(read.error(), i, layers_.size()));
+        if (is_last) blobs = std::move(filler.blobs.blobs);
+    }
+    if (merge_.counts()[0].objects != 1 || merge_.counts()[1].objects != 1) return damaged("no stack");
+    if (!durability::recount_buffers(w)) return damaged("a buffer that is named too often");
+    for (std::uint32_t i = 0; i < used.size(); ++i) {
+        if (w.pool.references(i) != 0) w.pool.set_used(i, used[i]);
+    }
 
     std::random_device random;
     const auto word = [&] { return std::uint64_t{random()} << 32 | random(); };

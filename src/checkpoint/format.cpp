@@ -26,7 +26,7 @@ std::size_t message_words(kj::ArrayPtr<const capnp::word> words) {
     return total <= words.size() ? static_cast<std::size_t>(total) : 0;
 }
 
-std::expected<void, Failure> check_ends(ByteView snapshot, Envelope& envelope) {
+std::expected<void, Failure> check_start(ByteView snapshot, Envelope& envelope) {
     if (snapshot.empty()) return refuse(Code::empty, "the snapshot is empty");
     const auto common = std::min(snapshot.size(), prelude_magic.size());
     if (!std::equal(prelude_magic.begin(), prelude_magic.begin() + common, snapshot.begin())) {
@@ -40,6 +40,11 @@ std::expected<void, Failure> check_ends(ByteView snapshot, Envelope& envelope) {
                                                std::to_string(envelope.minor) + ", this build reads up to " +
                                                std::to_string(format_major) + ".x");
     }
+    return {};
+}
+
+std::expected<void, Failure> check_ends(ByteView snapshot, Envelope& envelope) {
+    if (auto ok = check_start(snapshot, envelope); !ok) return ok;
     const bool has_end = snapshot.size() >= prelude_bytes + ending_bytes && snapshot.size() % 8 == 0 &&
                          std::equal(ending_magic.begin(), ending_magic.end(), snapshot.end() - ending_bytes);
     if (!has_end) return refuse(Code::truncated, "the snapshot is truncated: its end is missing");
@@ -74,6 +79,16 @@ std::expected<Envelope, Failure> open_envelope(ByteView snapshot) {
     return envelope;
 }
 
+std::expected<kj::ArrayPtr<const capnp::word>, Failure> first_frame(ByteView start) {
+    Envelope envelope;
+    if (const auto ok = check_start(start, envelope); !ok) return std::unexpected(ok.error());
+    const kj::ArrayPtr<const capnp::word> rest(reinterpret_cast<const capnp::word*>(start.data() + prelude_bytes),
+                                               (start.size() - prelude_bytes) / sizeof(capnp::word));
+    const std::size_t words = message_words(rest);
+    if (words == 0) return refuse(Code::truncated, "the snapshot is truncated");
+    return rest.slice(0, words);
+}
+
 std::string_view name(Code code) {
     switch (code) {
         case Code::invalid: return "invalid";
@@ -89,6 +104,7 @@ std::string_view name(Code code) {
         case Code::cut_overrun: return "cut_overrun";
         case Code::unknown_cut: return "unknown_cut";
         case Code::input_output: return "input_output";
+        case Code::wrong_chain: return "wrong_chain";
     }
     return "invalid";
 }

@@ -15,7 +15,6 @@
 #include <capnp/common.h>
 #include <kj/array.h>
 
-#include "state/kinds.hpp"
 
 namespace keepnet::checkpoint {
 
@@ -30,10 +29,9 @@ inline constexpr std::array<std::uint8_t, 8> ending_magic{'k', 'e', 'e', 'p', 'e
 // bytes.
 inline constexpr std::size_t frame_objects_max = 64;
 inline constexpr std::size_t frame_payload_bytes_max = 64U * 1024;
+inline constexpr std::size_t list_part = 4096;
 inline constexpr std::size_t blob_part_bytes = 128U * 1024;
 inline constexpr std::size_t first_segment_words = 64U * 1024;
-
-inline constexpr std::size_t state_kinds = static_cast<std::size_t>(StateKind::count_) - 1;
 
 inline std::unexpected<Failure> refuse(Code code, std::string message) {
     return std::unexpected(Failure{code, std::move(message)});
@@ -47,5 +45,7 @@ struct Envelope {
     std::vector<kj::ArrayPtr<const capnp::word>> frames{};
 };
 std::expected<Envelope, Failure> open_envelope(ByteView snapshot);
+/// The first frame of a file that starts with these bytes (aligned to 8). Its checksum has not been looked at.
+std::expected<kj::ArrayPtr<const capnp::word>, Failure> first_frame(ByteView start);
 
 }  // namespace keepnet::checkpoint

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <expected>
 
 #include <keepnet/checkpoint.hpp>

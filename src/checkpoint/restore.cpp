@@ -56,13 +56,16 @@ void apply_policy(Core& core, const std::function<ConnectionPolicy(const SocketR
 }  // namespace
 
 std::expected<Summary, Failure> summarize(ByteView snapshot) {
-    const auto decoder = Decoder::open(snapshot);
-    if (!decoder) return std::unexpected(decoder.error());
-    const HeaderFacts& header = decoder->header();
+    const auto layer = Layer::open(snapshot);
+    if (!layer) return std::unexpected(layer.error());
+    const HeaderFacts& header = layer->header;
     Summary summary;
-    summary.format_major = decoder->envelope().major;
-    summary.format_minor = decoder->envelope().minor;
+    summary.format_major = layer->envelope.major;
+    summary.format_minor = layer->envelope.minor;
     summary.cut = header.record.cut;
+    summary.id = header.record.id;
+    summary.base_cut = header.record.since;
+    summary.base_id = header.record.since_id;
     summary.epoch = header.epoch;
     summary.wall_clock_ns = header.wall_clock_ns;
     summary.capacity = header.capacity;
@@ -70,9 +73,9 @@ std::expected<Summary, Failure> summarize(ByteView snapshot) {
     return summary;
 }
 
-std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
-                                     bool arena_is_zeroed) {
-    const auto decoder = Decoder::open(snapshot);
+std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConfig& config,
+                                     std::span<const ByteView> chain, bool arena_is_zeroed) {
+    const auto decoder = Decoder::open(chain);
     if (!decoder) return std::unexpected(decoder.error());
     if (auto ok = decoder->check_capacity(config.capacity); !ok) return std::unexpected(ok.error());
     std::vector<Blob> blobs;
@@ -82,9 +85,9 @@ std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConf
     return Stack(**core);
 }
 
-std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config, ByteView snapshot,
-                                         const RestoreOptions& options) {
-    const auto decoder = Decoder::open(snapshot);
+std::expected<Restored, Failure> restore(std::span<std::byte> arena, const StackConfig& config,
+                                         std::span<const ByteView> chain, const RestoreOptions& options) {
+    const auto decoder = Decoder::open(chain);
     if (!decoder) return std::unexpected(decoder.error());
     if (auto ok = decoder->check_capacity(config.capacity); !ok) return std::unexpected(ok.error());
     const HeaderFacts& header = decoder->header();

@@ -30,6 +30,7 @@ struct Frame {
     buffers @16 :List(Buffer);
     blob @17 :Blob;
     trailer @18 :Trailer;
+    freed @19 :Freed;              # 1.1; in an increment alone, and in every one
   }
 }
 
@@ -70,6 +71,15 @@ struct Header {
   cutHigh @29 :UInt32;             # 1.1, as is the rest
   earlierCutHigh @30 :UInt32;
   stampBase @31 :UInt64;           # to be added to every stamp that is not 0
+  id @32 :UInt64;                  # of the state at the cut, so that increments know what they follow; 0: unknown
+  baseCut @33 :UInt64;             # an increment holds what changed since this cut; 0: everything, a base
+  baseId @34 :UInt64;              # Header.id of that cut
+}
+
+# Slots that changed since the base's cut and in which nothing is now.
+struct Freed {
+  kind @0 :UInt16;                 # its place in Trailer.kinds
+  slots @1 :List(UInt32);          # ascending
 }
 
 # The last frame. What it does not count is not in the snapshot.

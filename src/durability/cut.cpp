@@ -1,7 +1,11 @@
 #include "durability/cut.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <type_traits>
+
+#include "base/siphash.hpp"
 
 namespace keepnet::durability {
 namespace {
@@ -41,6 +45,23 @@ void note_used(const PacketPool& pool, const PendingPacketState& packet, ImageHe
 template <class T>
 void note_used(const PacketPool&, const T&, ImageHeader&) {}
 
+/// What slot `sweep_index` held. False: the queue has no room.
+template <class T>
+bool push_image(World& w, SweepQueue& queue, const Slab<T>& slab, CutNumber since) {
+    const std::uint32_t index = w.cuts().sweep_index;
+    ImageHeader header{.kind = static_cast<StateKind>(slab.kind()), .index = index};
+    const auto image = slab.at_cut(index);
+    if (image.value == nullptr) {
+        header.flags = Image::freed;  // or was not taken yet: then there is nothing to free
+        return since == 0 || queue.push(header, {});
+    }
+    if (since != 0 && image.stamp <= since) return true;
+    header.stamp = image.stamp;
+    header.generation = image.generation;
+    note_used(w.pool, *image.value, header);
+    return queue.push(header, std::as_bytes(std::span(image.value, 1)));
+}
+
 /// False: the budget or the queue's room is used up; the place is in CutControl.
 template <class T>
 bool sweep_slab(World& w, SweepQueue& queue, const Slab<T>& slab, std::uint32_t& budget) {
@@ -50,37 +71,53 @@ bool sweep_slab(World& w, SweepQueue& queue, const Slab<T>& slab, std::uint32_t&
         cuts.sweep_kind = slab.kind();
         cuts.sweep_index = 0;
     }
-    for (; cuts.sweep_index < slab.high_water(); ++cuts.sweep_index) {
+    const CutNumber since = record_of(queue, cuts.unread).since;
+    for (;; ++cuts.sweep_index) {
+        // What is skipped needs no copy either. A slot that changed behind the cut alone is found, too.
+        if (since != 0) cuts.sweep_index = std::min(slab.next_changed(cuts.sweep_index, since), slab.high_water());
+        if (cuts.sweep_index >= slab.high_water()) break;
         if (budget == 0) return false;
         --budget;
-        const auto image = slab.at_cut(cuts.sweep_index);
-        if (image.value == nullptr) continue;
-        ImageHeader header{.kind = static_cast<StateKind>(slab.kind()),
-                           .index = cuts.sweep_index,
-                           .stamp = image.stamp,
-                           .generation = image.generation};
-        note_used(w.pool, *image.value, header);
-        if (!queue.push(header, std::as_bytes(std::span(image.value, 1)))) return false;
+        if (!push_image(w, queue, slab, since)) return false;
     }
     ++cuts.sweep_kind;
     cuts.sweep_index = 0;
     return true;
 }
 
+/// Differs between cuts of different runs, also of two that went on from one snapshot: cuts of the same number are told
+/// apart by what was counted, by the time, and by the entropy that each restore mixes in.
+std::uint64_t state_id(const World& w, Instant now) {
+    static_assert(sizeof(Statistics) % 8 == 0 && std::has_unique_object_representations_v<Statistics>);
+    const RandomState& r = w.stack().random;
+    const auto word = [&](std::size_t i) { return std::uint64_t{r.key[i]} << 32 | r.key[i + 1]; };
+    std::array<std::uint64_t, sizeof(Statistics) / 8 + 6> words{w.cuts().current,   static_cast<std::uint64_t>(now.ns),
+                                                                w.stack().restarts, w.header->generations,
+                                                                word(4),            word(6)};
+    std::memcpy(&words[6], &w.statistics.get(0U), sizeof(Statistics));
+    const std::uint64_t id = hash24_words({word(0), word(2)}, words);
+    return id == 0 ? 1 : id;
+}
+
 }  // namespace
 
-std::expected<CutNumber, Error> cut(World& w, SweepQueue& queue, Instant now) {
+std::expected<CutNumber, Error> cut(World& w, SweepQueue& queue, Instant now, CutNumber since) {
     notice_reader(w, queue);
     CutControl& cuts = w.cuts();
     if (cuts.unread != 0) return std::unexpected(Error::cut_unread);
     const auto place = std::ranges::find(cuts.outstanding, CutNumber{0});
     if (place == cuts.outstanding.end() || cuts.current >= cut_number_max) return std::unexpected(Error::too_many_cuts);
 
+    const std::uint64_t since_id = since == 0 ? 0 : id_of(queue, since);
+    if (since != 0 && since_id == 0) return std::unexpected(Error::unknown_cut);
+
+    const std::uint64_t id = state_id(w, now);
     const CutNumber n = cuts.current++;
     *place = n;
     const auto i = static_cast<std::size_t>(place - cuts.outstanding.begin());
     const std::int64_t reserved = wire_clock_ns(w.stack(), now) + w.config().tcp.timestamp_reservation.ns;
-    queue.records()[i] = {n, cuts.outstanding[1 - i], now, reserved, w.header->generations};
+    queue.records()[i] = {n, cuts.outstanding[1 - i], now, reserved, w.header->generations, id, since, since_id};
+    *std::ranges::min_element(queue.known(), {}, &KnownCut::cut) = {n, id};
     cuts.unread = n;
     cuts.sweeping = true;
     cuts.sweep_kind = 0;
@@ -132,7 +169,17 @@ void abandoned(World& w, SweepQueue& queue, CutNumber cut) {
         cuts.outstanding[i] = 0;
         queue.records()[i] = {};
         ++w.count().cuts_abandoned;
+        for (KnownCut& known : queue.known()) {
+            if (known.cut == cut) known = {};
+        }
     }
+}
+
+std::uint64_t id_of(const SweepQueue& queue, CutNumber cut) {
+    for (const KnownCut& known : queue.known()) {
+        if (cut != 0 && known.cut == cut) return known.id;
+    }
+    return 0;
 }
 
 CutRecord record_of(const SweepQueue& queue, CutNumber cut) {

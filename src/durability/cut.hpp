@@ -18,8 +18,8 @@
 
 namespace keepnet::durability {
 
-/// O(1). Fails: cut_unread, too_many_cuts.
-std::expected<CutNumber, Error> cut(World& w, SweepQueue& queue, Instant now);
+/// O(1). `since` not 0: an increment, what changed behind that cut. Fails: cut_unread, too_many_cuts, unknown_cut.
+std::expected<CutNumber, Error> cut(World& w, SweepQueue& queue, Instant now, CutNumber since = 0);
 
 /// Looks at up to `budget` slots of the unread cut and copies out what they held, as long as the queue has room; notices
 /// that the reader is through, and then frees parked buffers. Call it in every poll. True: there is more to copy.
@@ -35,6 +35,8 @@ void abandoned(World& w, SweepQueue& queue, CutNumber cut);
 
 /// When `cut` was taken and what it reserved. Only of an outstanding cut.
 [[nodiscard]] CutRecord record_of(const SweepQueue& queue, CutNumber cut);
+/// Can an increment start from `cut`? Its id, or 0.
+[[nodiscard]] std::uint64_t id_of(const SweepQueue& queue, CutNumber cut);
 
 /// Reads one cut. Made on the polling thread, used on any one thread; while it lives the cut counts as unread, so it
 /// has to be finished or destroyed before the cut is abandoned.

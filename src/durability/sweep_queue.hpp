@@ -27,6 +27,15 @@ struct CutRecord {
     Instant taken{};
     std::int64_t wire_clock_reserved_ns = 0;  ///< no TSval and no ISN above it may leave before a later commit
     std::uint64_t generations = 0;            ///< ArenaHeader::generations at the cut
+    std::uint64_t id = 0;                     ///< of the state at the cut; never 0 for one that was taken here
+    CutNumber since = 0;                      ///< only what changed behind that cut is swept; 0: everything
+    std::uint64_t since_id = 0;               ///< the id of that cut
+};
+
+/// A cut that increments may start from.
+struct KnownCut {
+    CutNumber cut = 0;
+    std::uint64_t id = 0;
 };
 
 /// One object as it was at the cut.
@@ -45,6 +54,7 @@ struct Image {
     static constexpr std::uint16_t wrap = 1;     ///< the rest of the ring is empty
     static constexpr std::uint16_t end = 2;      ///< that was the last object
     static constexpr std::uint16_t overrun = 4;  ///< the cut cannot be completed
+    static constexpr std::uint16_t freed = 8;    ///< of an increment: there was nothing in this slot
     ImageHeader header{};
     std::span<const std::byte> bytes{};          ///< aligned to 8; good until it is popped
 };
@@ -67,6 +77,8 @@ class SweepQueue {
     /// What nobody has read is forgotten. Only while nobody reads.
     void clear() { control_->read = control_->written; }
     [[nodiscard]] std::array<CutRecord, 2>& records() const { return control_->records; }
+    /// The last cuts that were not given up, since this arena holds this stack. What was freed before is not known.
+    [[nodiscard]] std::array<KnownCut, 8>& known() const { return control_->known; }
     /// The last cut whose reader has said that it is through.
     [[nodiscard]] CutNumber last_read() const {
         return std::atomic_ref(control_->done).load(std::memory_order_acquire);
@@ -85,6 +97,7 @@ class SweepQueue {
         alignas(cache_line) std::uint64_t read = 0;
         CutNumber done = 0;
         alignas(cache_line) std::array<CutRecord, 2> records{};
+        std::array<KnownCut, 8> known{};
     };
     static std::size_t padded(std::size_t n) { return (n + 7) & ~std::size_t{7}; }
     [[nodiscard]] std::byte* at(std::uint64_t position) const { return ring_ + (position & (size_ - 1)); }

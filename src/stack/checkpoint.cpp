@@ -27,10 +27,10 @@ Duration longest_round_trip(const World& w) {
 
 }  // namespace
 
-std::expected<CutId, Error> Stack::cut() {
+std::expected<CutId, Error> Stack::cut(CutId since) {
     const Step step(*core_);
     save_devices(*core_);
-    return durability::cut(core_->world, core_->sweep_queue, core_->now());
+    return durability::cut(core_->world, core_->sweep_queue, core_->now(), since);
 }
 
 bool Stack::sweep() {

@@ -151,7 +151,7 @@ void print_json(std::ostream& out, const checkpoint::Decoder& decoder, const std
     Json json(out);
     out << "{\n";
     json.key("format");
-    json.text(std::to_string(decoder.envelope().major) + "." + std::to_string(decoder.envelope().minor));
+    json.text(std::to_string(decoder.layers().back().envelope.major) + "." + std::to_string(decoder.layers().back().envelope.minor));
     // All kinds, also those of which there is nothing, so that a program finds what it looks for.
     for (const auto field : capnp::Schema::from<Frame>().getUnionFields()) {
         const std::string kind = field.getProto().getName().cStr();
@@ -161,7 +161,7 @@ void print_json(std::ostream& out, const checkpoint::Decoder& decoder, const std
         json.key(kind);
         if (!is_single) out << '[';
         const char* separator = is_single ? "" : "\n  ";
-        for (const auto& words : decoder.envelope().frames) {
+        for (const auto& words : decoder.layers().back().envelope.frames) {
             capnp::FlatArrayMessageReader message(words, {.traversalLimitInWords = 16 * words.size() + 64});
             const capnp::DynamicStruct::Reader frame = message.getRoot<Frame>();
             KJ_IF_MAYBE(which, frame.which()) {

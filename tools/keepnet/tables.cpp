@@ -107,8 +107,8 @@ std::string hex(std::uint64_t n) {
 
 void print_head(std::ostream& out, const checkpoint::Decoder& decoder, std::size_t bytes, const World& w) {
     const auto& header = decoder.header();
-    out << "snapshot of cut " << header.record.cut << ", format " << decoder.envelope().major << '.'
-        << decoder.envelope().minor << ", " << bytes << " bytes, " << header.epoch
+    out << "snapshot of cut " << header.record.cut << ", format " << decoder.layers().back().envelope.major << '.'
+        << decoder.layers().back().envelope.minor << ", " << bytes << " bytes, " << header.epoch
         << (header.epoch == 1 ? " restart\n" : " restarts\n");
     if (header.wall_clock_ns) {
         const std::time_t seconds = *header.wall_clock_ns / 1'000'000'000;

@@ -90,9 +90,9 @@ class context {
     /// handlers run on the io_context.
     [[nodiscard]] bool has_undelivered() const { return hub_->undelivered.load() != 0; }
     /// Stack::cut(); fails also with Error::invalid_state while has_undelivered().
-    std::expected<CutId, Error> cut() {
+    std::expected<CutId, Error> cut(CutId since = 0) {
         if (has_undelivered()) return std::unexpected(Error::invalid_state);
-        return stack().cut();
+        return stack().cut(since);
     }
     std::expected<void, Error> committed(CutId cut) {
         wake();
