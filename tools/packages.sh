@@ -23,4 +23,4 @@ need_packages() {
 }
 
 # What building keepnet and its programs takes.
-build_packages=(g++ cmake ninja-build pkg-config capnproto libcapnp-dev libboost1.81-dev libpcap-dev libcli11-dev)
+build_packages=(g++ cmake ninja-build pkg-config capnproto libcapnp-dev libboost1.81-dev libpcap-dev libcli11-dev liblua5.4-dev)

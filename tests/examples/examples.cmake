@@ -18,3 +18,17 @@ if(TARGET keepnet_example_freestanding)
         set_tests_properties("examples: freestanding needs no library" PROPERTIES LABELS examples)
     endif()
 endif()
+
+# The persistent runtime: its memory and its image, and the program without a network.
+if(TARGET keepnet_lua_runtime)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/persistent_runtime/*.cpp)
+    keepnet_program(keepnet-test-runtime ${sources})
+    keepnet_test_target(keepnet-test-runtime)
+    target_link_libraries(keepnet-test-runtime PRIVATE keepnet_lua_runtime ${catch_headers} ${catch_main})
+    target_link_options(keepnet-test-runtime PRIVATE -Wl,--build-id=sha1)
+    add_dependencies(keepnet-test-runtime keepnet_example_persistent_runtime)
+    catch_discover_tests(keepnet-test-runtime TEST_PREFIX "examples: runtime: " PROPERTIES LABELS examples TIMEOUT 300)
+    add_test(NAME "examples: runtime: killed without a network"
+        COMMAND ${CMAKE_CURRENT_LIST_DIR}/persistent_runtime/kill.py $<TARGET_FILE:keepnet_example_persistent_runtime>)
+    set_tests_properties("examples: runtime: killed without a network" PROPERTIES LABELS examples TIMEOUT 120)
+endif()
