@@ -195,9 +195,12 @@ Result<keepnet::Stack> make_stack(const Options& options, const Life& life,
                                   const keepnet::StackConfig& config, std::span<std::byte> arena) {
     const auto now = life.clock.now();
     if (life.image) {
-        auto restored = checkpoint::restore(
-            arena, config, life.image->snapshot,
-            {.now = now, .elapsed = life.away, .entropy = entropy(), .arena_is_zeroed = true});
+        auto restored = checkpoint::restore(arena, config, life.image->snapshot,
+                                            {.now = now,
+                                             .elapsed = life.away,
+                                             .entropy = entropy(),
+                                             .icmp_kick = true,
+                                             .arena_is_zeroed = true});
         if (!restored) return failed(options.state + ": the stack's part: " + restored.error().message);
         return std::move(restored->stack);
     }

@@ -14,7 +14,7 @@ local tasks = 0                 -- that have not ended
 local failed = false            -- the main task ended with an error
 local current                   -- the task that runs
 local queue = {first = 1, last = 0}
-local waiting = {}              -- socket -> its waiting tasks, in the order in which they came
+local waiting = {}              -- socket or channel -> its waiting tasks, in the order in which they came
 local sleeping = {}             -- tasks with a deadline, the earliest first
 
 local function enqueue(task)
@@ -39,6 +39,11 @@ local function wake(task)
     task.deadline = nil
   end
   enqueue(task)
+end
+
+local function wake_all(socket)
+  local list = waiting[socket]
+  while list and #list > 0 do wake(list[1]) end
 end
 
 -- Until something happened to the socket, or the deadline is over; either may be nil.
@@ -93,8 +98,7 @@ local SOCKET, TIME, ALL = 1, 2, 3
 
 local function turn(event, socket)
   if event == SOCKET then
-    local list = waiting[socket]
-    while list and #list > 0 do wake(list[1]) end
+    wake_all(socket)
   elseif event == TIME then
     local now = native.now()
     while sleeping[1] and sleeping[1].deadline <= now do wake(sleeping[1]) end
@@ -146,6 +150,29 @@ end
 
 function spawn(f, ...) start(f, ...) end
 
+local Channel = {}
+Channel.__index = Channel
+
+--- Values from task to task, in order.
+function channel() return setmetatable({first = 1, last = 0}, Channel) end
+
+function Channel:put(value)
+  self.last = self.last + 1
+  self[self.last] = value
+  wake_all(self)
+end
+
+--- The oldest; waits for one.
+function Channel:get()
+  while self.first > self.last do wait(self) end
+  local value = self[self.first]
+  self[self.first] = nil
+  self.first = self.first + 1
+  return value
+end
+
+function Channel:count() return self.last - self.first + 1 end
+
 -- Time ----------------------------------------------------------------------------------------------------------------
 
 local second = 1000000000       -- ns
@@ -195,8 +222,7 @@ local function class()
     if not socket then return end
     self.socket = nil
     native.close(socket)
-    local list = waiting[socket]        -- whoever waits for it learns that it is gone
-    while list and #list > 0 do wake(list[1]) end
+    wake_all(socket)        -- whoever waits for it learns that it is gone
   end
   return methods
 end

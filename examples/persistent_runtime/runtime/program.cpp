@@ -18,6 +18,9 @@ using keepnet::Instant;
 // A failed image (a full disk) is tried again, not at once; output waits meanwhile.
 constexpr Duration retry_after_failure = keepnet::seconds(1);
 constexpr int ready_sockets_per_turn = 256;
+// Duplicate address detection takes a second; a script that begins with connect() should not see it fail.
+constexpr Duration address_patience = keepnet::seconds(5);
+constexpr Duration address_poll = keepnet::milliseconds(10);
 
 }  // namespace
 
@@ -27,7 +30,8 @@ Program::Program(keepnet::Stack* stack, Arena& arena, Vm& vm, World& world, cons
       vm_(vm),
       world_(world),
       config_(config),
-      checkpointer_(stack, arena, config.state, config.done_fd) {}
+      checkpointer_(stack, arena, config.state, config.done_fd),
+      started_(world.clock().now()) {}
 
 std::expected<void, std::string> Program::save() {
     take_image(world_.clock().now());
@@ -60,11 +64,21 @@ std::expected<void, std::string> Program::dispatch(Event event, keepnet::SocketH
     return {};
 }
 
+bool Program::has_addresses(Instant now) const {
+    if (stack_ == nullptr || now - started_ > address_patience) return true;
+    std::array<keepnet::AddressInfo, 16> addresses;
+    const auto count = std::min(stack_->addresses(addresses), addresses.size());
+    return std::ranges::none_of(std::span{addresses}.first(count), [](const auto& info) {
+        return info.status == keepnet::AddressStatus::tentative;
+    });
+}
+
 // One round; gives when the next is due at the latest.
 std::expected<Instant, std::string> Program::turn() {
     const auto now = world_.clock().now();
     auto wake = keepnet::never;
     if (stack_ != nullptr) (void)stack_->poll(now);
+    if (!looked_ && !has_addresses(now)) return std::min(stack_->next_deadline(), now + address_poll);
     if (!std::exchange(looked_, true)) {
         if (auto done = dispatch(Event::all); !done) return std::unexpected(done.error());
     }

@@ -44,6 +44,7 @@ class Program {
     enum class Phase : std::uint8_t { invalid = 0, running, suspending, last_image, finished };
 
     std::expected<keepnet::Instant, std::string> turn();
+    [[nodiscard]] bool has_addresses(keepnet::Instant now) const;
     std::expected<void, std::string> dispatch(Event event, keepnet::SocketHandle socket = {});
     keepnet::Instant progress_ending(keepnet::Instant now);
     keepnet::Instant progress_suspend(keepnet::Instant now);
@@ -60,6 +61,7 @@ class Program {
     World& world_;
     ProgramConfig config_;
     Checkpointer checkpointer_;
+    keepnet::Instant started_;
     Phase phase_ = Phase::running;
     Ending ending_ = Ending::invalid;
     TurnResult script_{};
