@@ -124,13 +124,31 @@ class Writer : public Sink {
     virtual std::expected<void, Failure> commit() = 0;
 };
 
-/// Where snapshots go. Holds one: the last that was committed.
+/// What a store holds, as far as its headers tell.
+struct StoreFacts {
+    CutId cut = 0;                    ///< of the last snapshot ...
+    std::uint64_t id = 0;             ///< ... and its id
+    std::uint32_t increments = 0;     ///< on the base
+    std::uint64_t base_bytes = 0;
+    std::uint64_t increment_bytes = 0;
+};
+
+/// Where snapshots go. Holds the last base that was committed, and the increments that were committed on it since.
 class SnapshotStore {
   public:
-    /// One writer at a time.
+    /// A base: with its commit, what was there before is gone. One writer at a time.
     virtual std::expected<std::unique_ptr<Writer>, Failure> begin() = 0;
-    /// Fails: not_found, input_output.
+    /// An increment on what was committed last; its commit fails with wrong_chain when it is one on something else.
+    /// Fails: not_found, input_output (also: this store keeps none).
+    virtual std::expected<std::unique_ptr<Writer>, Failure> begin_increment();
+    /// One snapshot; base and increments are put together. Fails: not_found, input_output, and as compact().
     virtual std::expected<std::vector<std::uint8_t>, Failure> load() = 0;
+    /// The base and its increments, oldest first. Fails: not_found, input_output, wrong_chain (one is missing).
+    virtual std::expected<std::vector<std::vector<std::uint8_t>>, Failure> load_chain();
+    /// Empty: nothing that an increment could follow.
+    virtual std::optional<StoreFacts> facts() { return std::nullopt; }
+    /// Base and increments become one base, in one commit. Fails: as load(), and as a commit does.
+    std::expected<void, Failure> compact();
     virtual ~SnapshotStore() = default;
 
   protected:
@@ -139,8 +157,9 @@ class SnapshotStore {
     SnapshotStore& operator=(const SnapshotStore&) = default;
 };
 
-/// A file, mode 0600. Written under another name beside it, synced, renamed, the directory synced; a crash at any
-/// instant leaves the previous snapshot or the new one.
+/// A file, mode 0600, and its increments beside it: PATH.<id of the base>-1 and so on. Each is written under another name,
+/// synced, renamed, the directory synced; a crash at any instant leaves what was committed last, or the new one with it.
+/// Increments of an earlier base, which a crash may leave, are not looked at; the next base's commit removes them.
 class FileStore final : public SnapshotStore {
   public:
     /// `path`: of the snapshot. Removes what a crash left of an unfinished write. Fails when its directory does not
@@ -148,7 +167,10 @@ class FileStore final : public SnapshotStore {
     static std::expected<FileStore, Failure> open(std::string path);
 
     std::expected<std::unique_ptr<Writer>, Failure> begin() override;
+    std::expected<std::unique_ptr<Writer>, Failure> begin_increment() override;
     std::expected<std::vector<std::uint8_t>, Failure> load() override;
+    std::expected<std::vector<std::vector<std::uint8_t>>, Failure> load_chain() override;
+    std::optional<StoreFacts> facts() override;
     [[nodiscard]] const std::string& path() const { return path_; }
 
   private:
@@ -160,9 +182,13 @@ class FileStore final : public SnapshotStore {
 class MemoryStore final : public SnapshotStore {
   public:
     std::expected<std::unique_ptr<Writer>, Failure> begin() override;
+    std::expected<std::unique_ptr<Writer>, Failure> begin_increment() override;
     std::expected<std::vector<std::uint8_t>, Failure> load() override;
+    std::expected<std::vector<std::vector<std::uint8_t>>, Failure> load_chain() override;
+    std::optional<StoreFacts> facts() override;
 
-    std::optional<std::vector<std::uint8_t>> snapshot{};
+    std::optional<std::vector<std::uint8_t>> snapshot{};  ///< the base
+    std::vector<std::vector<std::uint8_t>> increments{};  ///< on it
 };
 
 /// Appends to a vector.
@@ -174,6 +200,16 @@ class VectorSink final : public Sink {
 
 /// cut, encode into the store, committed: the whole of a synchronous checkpoint. On failure the cut is abandoned.
 std::expected<CutId, Failure> save(Stack& stack, SnapshotStore& store, EncodeOptions options);
+
+struct IncrementalOptions {
+    /// Base and increments are compacted before the next one is written when there are this many, ...
+    std::uint32_t increments_max = 32;
+    /// ... or when they are larger than so much of the base.
+    std::uint32_t grown_percent = 100;
+};
+/// The same, but only what changed since the store's last snapshot is encoded, where that one is of this run.
+std::expected<CutId, Failure> save(Stack& stack, SnapshotStore& store, EncodeOptions options,
+                                   const IncrementalOptions& incremental);
 
 // --- reading ---
 

@@ -153,21 +153,4 @@ std::expected<void, Failure> encode(Stack& stack, CutId cut, EncodeOptions optio
     }
 }
 
-std::expected<CutId, Failure> save(Stack& stack, SnapshotStore& store, EncodeOptions options) {
-    const auto cut = stack.cut();
-    if (!cut) return refuse(Code::unknown_cut, "no cut possible: " + std::string(name(cut.error())));
-    const auto written = [&]() -> Done {
-        auto writer = store.begin();
-        if (!writer) return std::unexpected(writer.error());
-        if (auto ok = encode(stack, *cut, std::move(options), **writer); !ok) return ok;
-        return (*writer)->commit();
-    }();
-    if (!written) {
-        (void)stack.abandoned(*cut);
-        return std::unexpected(written.error());
-    }
-    (void)stack.committed(*cut);
-    return *cut;
-}
-
 }  // namespace keepnet::checkpoint
