@@ -87,8 +87,9 @@ Plan plan_retransmission(const TcpConnectionState& c) {
     p.seq = c.snd.una;
     p.bytes = std::min<std::uint32_t>(end - c.snd.una, c.mss);
     // Restored: snd.max is what may have been sent, and the peer's window is the limit of what was.
-    if (c.verdict == Verdict::pending && p.bytes > c.snd.wnd) p.bytes = c.snd.wnd;
+    if (c.verdict != Verdict::not_restored && p.bytes > c.snd.wnd) p.bytes = c.snd.wnd;
     p.fin = c.snd.fin_queued && p.seq + p.bytes == data_end(c) && after(sent, data_end(c));
+    if (p.bytes == 0 && !p.fin) p.kind = Plan::Kind::none;
     return p;
 }
 
