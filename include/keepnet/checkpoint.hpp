@@ -257,6 +257,15 @@ struct RestoreOptions {
     /// Asked with the number of this incarnation before anything else happens; false: another copy is, or will be,
     /// alive, and this one must not speak.
     std::function<bool(std::uint64_t epoch)> fence{};
+    /// The same snapshot once more, beside a living original: secrets, initial sequence numbers, ports, clocks and
+    /// generated addresses are fresh, and so must `entropy` be for each clone. Inherited connections (TCP and connected
+    /// UDP) end at once with Verdict::dropped_by_policy, what was received stays readable, and nothing is ever sent on
+    /// one, no reset either. Listeners and unconnected sockets live. Interfaces take the MAC of the device that is
+    /// attached; an address that the original has still is found out (RFC 4429), unless `address_map` gives another.
+    bool clone = false;
+    /// What was bound to an address, unconnected, is bound to another one, which the interface gets; connections bound
+    /// to an address that is gone end with Verdict::address_gone. Used during the call alone.
+    std::span<const AddressMapping> address_map{};
     /// Asked for each TCP connection before anything is sent. Not given: all of them go on.
     std::function<ConnectionPolicy(const SocketReport&)> policy{};
     /// Ask the peer of a connection to retransmit, by ICMPv6 (RFC 6069), when no ACK of ours can, if it is on the link.

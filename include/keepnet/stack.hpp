@@ -182,10 +182,34 @@ struct CreateOptions {
     bool arena_is_zeroed = false;
 };
 
+/// At a restore: what was at `from` is at `to` from now on. `to` unspecified: `from` is gone, and who was bound to it is
+/// bound to any address.
+struct AddressMapping {
+    Ipv6Address from{};
+    Ipv6Address to{};
+};
+
+/// Keeps two copies of one state from both speaking. Epochs count restores; each is asked for once, before anything else
+/// happens. A fence that says yes to an epoch says no to it, and to every lower one, from then on.
+class Fence {
+  public:
+    virtual bool may_speak(std::uint64_t epoch) = 0;
+
+  protected:
+    Fence() = default;
+    Fence(const Fence&) = default;
+    Fence& operator=(const Fence&) = default;
+    ~Fence() = default;
+};
+
 struct AttachOptions {
     Instant now{};
     Duration elapsed{};                      ///< since the arena's owner last ran; unknown or negative: 0
     std::array<std::uint8_t, 32> entropy{};
+    Fence* fence = nullptr;                  ///< null: nobody else can have this arena
+    /// The arena is a copy beside a living original. As RestoreOptions::clone.
+    bool clone = false;
+    std::span<const AddressMapping> address_map{};
 };
 
 struct PollResult {
@@ -225,7 +249,7 @@ class Stack {
     static std::expected<Stack, Error> create(std::span<std::byte> arena, const StackConfig& config,
                                               const CreateOptions& options);
     /// Adopts an arena that the embedder preserved itself (DURABILITY 10); behaves as after a restore.
-    /// Fails: arena_foreign, arena_in_step, arena_damaged, arena_too_small, arena_misaligned. A refused arena is
+    /// Fails: arena_foreign, arena_in_step, arena_damaged, arena_too_small, arena_misaligned, fenced. A refused arena is
     /// left as it was.
     static std::expected<Stack, Error> attach(std::span<std::byte> arena, const StackConfig& config,
                                               const AttachOptions& options);

@@ -216,12 +216,22 @@ void transfer(Io& io, S& s, M m) {
         take_words(io, buffer, m.getBuffer());
     }
 }
+/// No list at all where nothing was inherited.
+template <class Io, class Array, class M>
+void transfer_inherited(Io& io, Array& inherited, M m) {
+    if constexpr (Io::encodes) {
+        const bool is_clone = std::ranges::any_of(inherited, [](std::uint64_t word) { return word != 0; });
+        if (is_clone) put_words(inherited, m.initInherited(static_cast<unsigned>(inherited.size())));
+    } else if (m.getInherited().size() != 0) {
+        take_words(io, inherited, m.getInherited());
+    }
+}
 template <class Io, Is<StackState> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, kick_peers, ready, suspend,
            suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
-           icmp_errors, challenge_acks, half_open] = s;
+           inherited, icmp_errors, challenge_acks, half_open] = s;
     transfer(io, random, m.getRandom());
     transfer(io, isn_key, m.getIsnKey());
     transfer(io, port_key, m.getPortKey());
@@ -247,6 +257,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(ready_cursor, ReadyCursor);
     KEEPNET_FIELD(resume_cursor, ResumeCursor);
     KEEPNET_CUT_FIELD(silent_until, SilentUntil);
+    transfer_inherited(io, inherited, m);
     transfer(io, icmp_errors, m.getIcmpErrors());
     transfer(io, challenge_acks, m.getChallengeAcks());
     transfer(io, half_open, m.getHalfOpen());

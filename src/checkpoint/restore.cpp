@@ -104,9 +104,11 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
                                            .entropy = options.entropy,
                                            .icmp_kick = options.icmp_kick,
                                            .epoch = epoch,
+                                           .clone = options.clone,
+                                           .address_map = options.address_map,
                                            .wire_clock_reserved_ns = header.record.wire_clock_reserved_ns};
     resume_core(**core, resume);
-    apply_policy(**core, options.policy);
+    if (!options.clone) apply_policy(**core, options.policy);
     Restored restored{.stack = Stack(**core),
                       .blobs = std::move(blobs),
                       .sockets = {},

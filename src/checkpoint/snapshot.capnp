@@ -142,6 +142,7 @@ struct Stack {
   silentUntil @42 :UInt32;          # cut number
   kickPeers @43 :Bool;
   silentUntilHigh @44 :UInt32;
+  inherited @45 :List(UInt64);       # of a clone: the set of pairs of endpoints that are the original's; empty: no clone
 }
 
 struct Statistics {

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
+#include <keepnet/stack.hpp>
 #include <keepnet/time.hpp>
 
 #include "state/world.hpp"
@@ -19,6 +21,9 @@ struct ResumeOptions {
     std::array<std::uint8_t, 32> entropy{};
     bool icmp_kick = false;                   ///< for StackState::kick_peers
     std::uint64_t epoch = 0;                  ///< what the embedder's fence counts, or 0
+    /// Beside a living original: see durability/identity.hpp.
+    bool clone = false;
+    std::span<const AddressMapping> address_map{};
     /// What the cut reserved for the wire clock, ns; INT64_MIN: an adopted arena, whose own clock is the truth.
     std::int64_t wire_clock_reserved_ns = INT64_MIN;
 };

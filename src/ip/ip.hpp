@@ -67,6 +67,9 @@ std::uint32_t flow_label(const Context& cx, const Ipv6Address& source, const Ipv
 std::expected<void, Error> add_address(IpContext& cx, InterfaceIndex interface, const Ipv6Address& address,
                                        std::uint8_t prefix_length, bool generated);
 std::expected<void, Error> remove_address(IpContext& cx, InterfaceIndex interface, const Ipv6Address& address);
+/// Address `address` (a slot) becomes `to`, optimistic until it is detected (RFC 4429), with the on-link route of its
+/// prefix; unspecified: it goes. For nd::announce to start, and nobody is told.
+void replace_address(IpContext& cx, std::uint32_t address, const Ipv6Address& to);
 std::expected<void, Error> add_route(IpContext& cx, const Ipv6Address& prefix, std::uint8_t prefix_length,
                                      InterfaceIndex interface, const Ipv6Address& next_hop, bool from_address);
 std::expected<void, Error> remove_route(IpContext& cx, const Ipv6Address& prefix, std::uint8_t prefix_length,

@@ -178,6 +178,24 @@ std::expected<void, Error> remove_address(IpContext& cx, InterfaceIndex interfac
     return std::unexpected(Error::address_not_available);
 }
 
+void replace_address(IpContext& cx, std::uint32_t address, const Ipv6Address& to) {
+    const AddressState gone = cx.w.addresses.get(address);
+    if (to.is_unspecified()) {
+        cx.w.arm(StateKind::address, address, never);
+        cx.w.addresses.destroy(address);
+    } else {
+        AddressState& a = cx.w.addresses.edit(address);
+        a = {.address = to,
+             .prefix_length = gone.prefix_length,
+             .status = static_cast<std::uint8_t>(AddressStatus::optimistic),
+             .interface = gone.interface,
+             .dad = cx.now};
+        const auto routed = add_route(cx, to, gone.prefix_length, gone.interface, {}, true);
+        if (!routed) cx.w.drop(DropReason::no_slot);
+    }
+    remove_prefix_route(cx.w, gone);
+}
+
 void on_interface_up(IpContext& cx, InterfaceIndex interface) {
     nd::start_interface(cx, interface);
     if (!cx.w.interfaces.get(interface - 1).link_local_wanted) return;

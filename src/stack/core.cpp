@@ -4,6 +4,7 @@
 #include <new>
 
 #include "durability/attach.hpp"
+#include "durability/identity.hpp"
 #include "nd/nd.hpp"
 
 namespace keepnet {
@@ -45,15 +46,6 @@ Core* place_core(std::span<std::byte> arena, const StackConfig& config) {
     core.ports.initialize();
     core.loopback.initialize();
     return new (storage->bytes) Core(core);
-}
-
-void draw_secrets(StackState& s) {
-    const auto key = [&] { return HashKey{next_u64(s.random), next_u64(s.random)}; };
-    for (HashKey* k : {&s.isn_key, &s.port_key, &s.flow_key, &s.interface_key, &s.timestamp_key, &s.cookie_keys[0],
-                       &s.cookie_keys[1]}) {
-        *k = key();
-    }
-    s.port_cursor = next_u32(s.random);
 }
 
 }  // namespace
@@ -135,9 +127,7 @@ std::expected<Stack, Error> Stack::create(std::span<std::byte> arena, const Stac
     s.now = options.now;
     s.default_policy = config.policy;
     seed(s.random, options.entropy);
-    draw_secrets(s);
-    // RFC 7323 5.4 and RFC 6528 3 want clocks, not their origin: a random one tells nobody how long we have been up.
-    s.wire_clock_offset = Duration{static_cast<std::int64_t>(next_u64(s.random) >> 12)} - Duration{options.now.ns};
+    durability::draw_secrets(s);
     s.cookie_rotated = options.now;
     return Stack(**core);
 }
@@ -156,6 +146,8 @@ std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const Stac
     HashKey key{};
     std::memcpy(&key, options.entropy.data(), sizeof key);
     if (durability::find_fault(looked_at, key)) return std::unexpected(Error::arena_damaged);
+    const std::uint64_t epoch = looked_at.stack().restarts + 1;
+    if (options.fence != nullptr && !options.fence->may_speak(epoch)) return std::unexpected(Error::fenced);
     Core* core = place_core(arena, config);
     if (!durability::rebuild_storage(core->world, core->sweep_queue)) {
         return std::unexpected(Error::arena_damaged);
@@ -165,22 +157,33 @@ std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const Stac
     resume.now = options.now;
     resume.elapsed = options.elapsed.ns > 0 ? options.elapsed : Duration{};
     resume.entropy = options.entropy;
+    resume.epoch = epoch;
+    resume.clone = options.clone;
+    resume.address_map = options.address_map;
     resume_core(*core, resume);
     return Stack(*core);
 }
 
 void resume_core(Core& core, const durability::ResumeOptions& options) {
     durability::renew(core.world, options);
-    rebuild_derived(core);
     auto ip_cx = core.ip_context();
+    if (options.clone) durability::become_clone(ip_cx);
+    durability::move_addresses(ip_cx, options.address_map);
+    rebuild_derived(core);
     nd::forget_pending(ip_cx);
     nd::expire_addresses(ip_cx);
     auto tcp_cx = core.tcp_context();
-    tcp::resume(tcp_cx);
-    tcp::on_address_lost(tcp_cx);
-    core.world.address_lost = false;
     auto udp_cx = core.udp_context();
-    udp::resume(udp_cx);
+    if (options.clone) {
+        tcp::retire_inherited(tcp_cx);
+        udp::retire_inherited(udp_cx);
+    } else {
+        tcp::resume(tcp_cx);
+        udp::resume(udp_cx);
+    }
+    tcp::on_address_lost(tcp_cx);
+    durability::tell_homeless_sockets(ip_cx);
+    core.world.address_lost = false;
 }
 
 }  // namespace keepnet

@@ -56,8 +56,12 @@ std::expected<InterfaceIndex, Error> Stack::attach_device(LinkDevice& device, co
         state.link_local_wanted = config.link_local;
     }
     auto cx = core_->ip_context();
-    if (!config.mac.is_unspecified() && config.mac != state.mac) {
-        state.mac = config.mac;
+    // A clone has no MAC yet: its original's is not its own.
+    const MacAddress wanted = !config.mac.is_unspecified()   ? config.mac
+                              : state.mac.is_unspecified() ? capabilities.mac
+                                                           : state.mac;
+    if (wanted != state.mac) {
+        state.mac = wanted;
         ip::on_mac_changed(cx, index);
     }
     state.mtu = usable_mtu(*core_, capabilities, config);

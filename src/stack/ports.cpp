@@ -3,9 +3,13 @@
 #include <array>
 #include <cstring>
 
+#include "ip/inherited.hpp"
+
 namespace keepnet {
 
 namespace {
+
+constexpr std::uint32_t inherited_tries = 256;  ///< the set of inherited pairs may be full, and then knows nothing
 
 std::uint64_t offset_of(const Core& core, const Endpoint& local, const Endpoint& remote) {
     std::array<std::uint64_t, 5> words{};
@@ -33,7 +37,9 @@ std::optional<std::uint16_t> pick_port(Core& core, SocketKind kind, const Endpoi
         const bool is_free = kind == SocketKind::tcp && remote.port != 0
                                  ? tcp::is_pair_free(core.tcp_context(), candidate, remote)
                                  : is_endpoint_free(core, kind, candidate, false);
-        if (is_free) return candidate.port;
+        // A clone keeps off its original's conversations, as long as that is no hard thing to do.
+        const bool is_others = remote.port != 0 && tries < inherited_tries && ip::is_inherited(core.world, candidate, remote);
+        if (is_free && !is_others) return candidate.port;
     }
     return {};
 }

@@ -57,6 +57,9 @@ struct StackState {
     /// later one, is committed. 0: none did.
     CutNumber silent_until = 0;
 
+    /// A clone's: the pairs of endpoints of connections that are the original's (ip/inherited.hpp). All zero: no clone.
+    std::array<std::uint64_t, 64> inherited{};
+
     RateLimitState icmp_errors{};
     RateLimitState challenge_acks{};
     RateLimitState half_open{};

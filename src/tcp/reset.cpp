@@ -1,5 +1,6 @@
 // Resets and challenges: RFC 9293 3.5.2, 3.10.7; RFC 5961; DURABILITY 1 (a reset is output, and held like
 // data).
+#include "ip/inherited.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -18,6 +19,7 @@ bool may_answer_again(TcpContext& cx, TcpConnectionState& c) {
 }  // namespace
 
 void answer_with_reset(TcpContext& cx, const Segment& s) {
+    if (ip::is_inherited(cx.w, s.local, s.remote)) return;  // counted by the caller; a clone's original answers, or nobody
     ip::OutputRequest r;
     r.source = s.local.address;
     r.destination = s.remote.address;

@@ -1,4 +1,5 @@
 // A state that has just been decoded or adopted: everything derived, and DURABILITY 8 for each connection.
+#include "ip/inherited.hpp"
 #include "tcp/congestion/newreno.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
@@ -70,23 +71,37 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
     c.congestion.last_sent = cx.now;
 }
 
-void resume_connection(TcpContext& cx, TcpConnectionState& c) {
-    if (is_dead(c)) {
-        // The snapshot holds its end: that is durable.
-        c.marks.died_after = 0;
-        c.marks.held_since = never;
-        if (c.tombstone) --cx.tables.tombstones;
-        c.tombstone = false;
-        if (c.error == Error::invalid) c.verdict = Verdict::closed;
-        if (c.verdict == Verdict::not_restored) {  // it had ended before the cut, and not well
-            const bool refused = c.error == Error::connection_reset || c.error == Error::connection_refused;
-            c.verdict = refused                           ? Verdict::reset_by_peer
-                        : c.error == Error::address_gone ? Verdict::address_gone
-                                                         : Verdict::expired;
-        }
-        tell_socket(cx, c, Error::invalid);
-        return settle(cx, c);
+/// It had ended before the cut: that is durable. What is left is what its application may still read and ask.
+void resume_dead(TcpContext& cx, TcpConnectionState& c) {
+    c.marks.died_after = 0;
+    c.marks.held_since = never;
+    if (c.tombstone) --cx.tables.tombstones;
+    c.tombstone = false;
+    if (c.error == Error::invalid) c.verdict = Verdict::closed;
+    if (c.verdict == Verdict::not_restored) {  // and not well
+        const bool refused = c.error == Error::connection_reset || c.error == Error::connection_refused;
+        c.verdict = refused                           ? Verdict::reset_by_peer
+                    : c.error == Error::address_gone ? Verdict::address_gone
+                                                     : Verdict::expired;
     }
+    tell_socket(cx, c, Error::invalid);
+    settle(cx, c);
+}
+
+void retire(TcpContext& cx, TcpConnectionState& c) {
+    ip::remember_inherited(cx.w, c.local, c.remote);
+    c.rst_owed = false;
+    if (is_dead(c)) return resume_dead(cx, c);
+    c.policy = DurabilityPolicy::none;  // no tombstone: the set of inherited pairs keeps silent for it
+    c.verdict = Verdict::pending;
+    const bool had_ended = c.phase == TcpPhase::time_wait;
+    end_connection(cx, c, had_ended ? Error::invalid : Error::dropped_by_policy,
+                   had_ended ? Verdict::closed : Verdict::dropped_by_policy);
+    settle(cx, c);
+}
+
+void resume_connection(TcpContext& cx, TcpConnectionState& c) {
+    if (is_dead(c)) return resume_dead(cx, c);
     if (c.policy != DurabilityPolicy::none && c.phase != TcpPhase::syn_sent) {
         c.rcv.adv = edge_possibly_shown(c);
         c.rcv.acked = c.rcv.nxt;  // perhaps it was: the first ACK must not be behind it
@@ -143,21 +158,43 @@ void rebuild(TcpContext& cx) {
         [&](std::uint32_t i, const TcpConnectionState& c) { rebuild_connection(cx, i, c); });
 }
 
-void resume(TcpContext& cx) {
+namespace {
+
+void resume_listeners(TcpContext& cx, Deadline cookies_until) {
     World& w = cx.w;
-    w.edit_stack().resume_cursor = 0;
-    w.edit_stack().silent_until = 0;  // every death in the snapshot is durable
-    for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
-        resume_connection(cx, w.connections.edit(i));
-    }
     for (std::uint32_t i = w.listeners.next(0); i != BitTree::none; i = w.listeners.next(i + 1)) {
         if (w.listeners.get(i).died_after != 0) {
             --cx.tables.port_uses[w.listeners.get(i).local.port];
             w.listeners.destroy(i);
             continue;
         }
-        w.listeners.edit(i).cookies_until = cx.now + w.config().tcp.syn_cookie_lifetime;
+        w.listeners.edit(i).cookies_until = cookies_until;
     }
+}
+
+void begin_life(World& w) {
+    w.edit_stack().resume_cursor = 0;
+    w.edit_stack().silent_until = 0;  // every death in the snapshot is durable
+}
+
+}  // namespace
+
+void resume(TcpContext& cx) {
+    World& w = cx.w;
+    begin_life(w);
+    for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
+        resume_connection(cx, w.connections.edit(i));
+    }
+    resume_listeners(cx, cx.now + w.config().tcp.syn_cookie_lifetime);
+}
+
+void retire_inherited(TcpContext& cx) {
+    World& w = cx.w;
+    begin_life(w);
+    for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
+        retire(cx, w.connections.edit(i));
+    }
+    resume_listeners(cx, never);  // the cookies that are out were made with the original's secrets
 }
 
 }  // namespace keepnet::tcp

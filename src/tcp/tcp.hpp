@@ -81,6 +81,8 @@ bool is_quiet(const TcpContext& cx);
 /// DURABILITY 8, for each connection of a restored state: marks from the ends, counts and back-off anew,
 /// restart window; the run set gets those that have something to say. The times are in the new clock already.
 void resume(TcpContext& cx);
+/// The same for a clone: every connection is the original's, gets its verdict, and says nothing to anybody, ever.
+void retire_inherited(TcpContext& cx);
 /// A restored connection that shall not go on (Verdict::dropped_by_policy). Behind resume().
 void drop_restored(TcpContext& cx, std::uint32_t connection, bool tell_peer);
 /// Everything derived, from the state. Changes no state.

@@ -1,4 +1,5 @@
 // Who is bound where, and datagrams on their way to the application (RFC 768, RFC 8200 8.1).
+#include "ip/inherited.hpp"
 #include "udp/queue.hpp"
 #include "wire/bytes.hpp"
 #include "wire/icmpv6.hpp"
@@ -174,6 +175,7 @@ void on_datagram(UdpContext& cx, const ip::TransportInput& input) {
         if (delivered) return;
     }
     cx.w.drop(DropReason::udp_no_socket);
+    if (ip::is_inherited(cx.w, local, remote)) return;
     ip::send_error(cx, input, static_cast<std::uint8_t>(wire::Icmpv6Type::destination_unreachable),
                    wire::code_port_unreachable);
 }

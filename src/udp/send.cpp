@@ -1,5 +1,6 @@
 // Datagrams of the application on their way out, at once or after a commit (DURABILITY 1); and the end of a
 // socket.
+#include "ip/inherited.hpp"
 #include "udp/queue.hpp"
 #include "wire/ipv6.hpp"
 #include "wire/udp.hpp"
@@ -90,6 +91,15 @@ std::expected<void, Error> hold(UdpContext& cx, std::uint32_t udp_socket, const 
     return {};
 }
 
+void drop_held(UdpContext& cx, UdpSocketState& u) {
+    while (u.held_head) {
+        const bool is_released = cx.w.datagrams.get(u.held_head.index()).after_cut == 0;
+        --(is_released ? cx.tables.released() : cx.tables.held());
+        pop(cx.w, u.held_head, u.held_tail);
+    }
+    u.held_count = 0;
+}
+
 /// Nobody will hear of it: the call that gave it returned long ago.
 void count_lost(World& w, ip::OutputResult result) {
     if (result == ip::OutputResult::sent) return;
@@ -129,6 +139,7 @@ std::expected<void, Error> send(UdpContext& cx, Handle<SocketState> socket, cons
                                 ByteView payload) {
     const SocketState* s = cx.w.sockets.find(socket);
     if (s == nullptr) return std::unexpected(Error::stale_handle);
+    if (s->verdict == Verdict::dropped_by_policy) return std::unexpected(Error::dropped_by_policy);
     if (!s->is_bound) return std::unexpected(Error::invalid_state);
     Endpoint destination = how.destination.port != 0 ? how.destination : s->remote;
     if (destination.port == 0 || destination.address.is_unspecified())
@@ -191,6 +202,21 @@ void resume(UdpContext& cx) {
     cx.w.udp_sockets.for_each([&](std::uint32_t, const UdpSocketState& u) { mark_released(cx, u, every); });
 }
 
+void retire_inherited(UdpContext& cx) {
+    World& w = cx.w;
+    for (std::uint32_t i = w.udp_sockets.next(0); i != none; i = w.udp_sockets.next(i + 1)) {
+        drop_held(cx, w.udp_sockets.edit(i));
+        const Handle<SocketState> socket = w.udp_sockets.get(i).socket;
+        if (w.sockets.get(socket).remote.port == 0) continue;
+        SocketState& s = w.sockets.edit(socket);
+        ip::remember_inherited(w, s.local, s.remote);
+        s.receive_shut = true;
+        s.verdict = Verdict::dropped_by_policy;
+        s.error = Error::dropped_by_policy;
+        w.notify(socket);
+    }
+}
+
 void run_output(UdpContext& cx) {
     if (cx.tables.released() == 0) return;
     for (std::uint32_t i = cx.w.udp_sockets.next(0); i != none; i = cx.w.udp_sockets.next(i + 1)) {
@@ -212,11 +238,7 @@ void release(UdpContext& cx, std::uint32_t udp_socket) {
     leave(cx, udp_socket);
     UdpSocketState& u = cx.w.udp_sockets.edit(udp_socket);
     while (u.receive_head) pop(cx.w, u.receive_head, u.receive_tail);
-    while (u.held_head) {
-        const bool is_released = cx.w.datagrams.get(u.held_head.index()).after_cut == 0;
-        --(is_released ? cx.tables.released() : cx.tables.held());
-        pop(cx.w, u.held_head, u.held_tail);
-    }
+    drop_held(cx, u);
     cx.w.udp_sockets.destroy(udp_socket);
 }
 

@@ -37,6 +37,8 @@ bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address);
 /// After a restore: what a snapshot holds is durable, so what it holds back goes out (a datagram may repeat). Behind
 /// rebuild().
 void resume(UdpContext& cx);
+/// The same for a clone: what was held is the original's to send, and so is a connected socket's conversation.
+void retire_inherited(UdpContext& cx);
 /// Sends released datagrams that found the ring full. In every poll.
 void run_output(UdpContext& cx);
 /// Would run_output() send something now?
