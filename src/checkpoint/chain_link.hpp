@@ -1,9 +1,12 @@
 // What stores know about the snapshots that they hold: the header's word on what follows what.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <expected>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <keepnet/checkpoint.hpp>
@@ -30,6 +33,9 @@ inline std::optional<ChainLink> link_of(ByteView start) {
     if (!header) return std::nullopt;
     return ChainLink{header->record.cut, header->record.id, header->record.since, header->record.since_id};
 }
+
+/// The files beside `path`, a store's, with the increments on the base that starts with these bytes, in order.
+std::expected<std::vector<std::string>, Failure> increment_files(const std::string& path, ByteView base);
 
 inline std::expected<void, Failure> check_follows(const StoreFacts& last, ByteView increment) {
     const auto link = link_of(increment);

@@ -118,7 +118,7 @@ Done write_blobs(SnapshotWriter& writer, const std::vector<Blob>& blobs) {
 
 }  // namespace
 
-Done Decoder::write(Sink& sink) const {
+Done Decoder::write(Sink& sink, std::optional<Instant> relative_to) const {
     Values values;
     std::vector<Blob> blobs;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -133,6 +133,7 @@ Done Decoder::write(Sink& sink) const {
     HeaderFacts facts = header();
     facts.record.since = 0;
     facts.record.since_id = 0;
+    if (relative_to) facts.record.taken = *relative_to;
     SnapshotWriter writer(facts, sink);
     if (auto ok = writer.begin(); !ok) return ok;
     if (auto ok = write_objects(writer, values); !ok) return ok;

@@ -57,8 +57,8 @@ class Decoder {
     [[nodiscard]] CapacityConfig needed() const;
     /// Into an initialised, empty world. After a failure it holds nothing of use.
     std::expected<void, Failure> fill(World& w, durability::SweepQueue& queue, std::vector<Blob>& blobs) const;
-    /// All layers as one base.
-    std::expected<void, Failure> write(Sink& sink) const;
+    /// All layers as one base. `relative_to`: instants count from there instead of from the cut, to compare two states.
+    std::expected<void, Failure> write(Sink& sink, std::optional<Instant> relative_to = {}) const;
 
   private:
     std::vector<Layer> layers_{};

@@ -207,6 +207,15 @@ std::expected<std::vector<IncrementFile>, Failure> increments_on(const std::stri
 
 }  // namespace
 
+std::expected<std::vector<std::string>, Failure> increment_files(const std::string& path, ByteView base) {
+    const auto link = link_of(base);
+    const auto files = increments_on(path, link ? link->id : 0);
+    if (!files) return std::unexpected(files.error());
+    std::vector<std::string> paths;
+    for (const IncrementFile& file : *files) paths.push_back(file.path);
+    return paths;
+}
+
 std::expected<FileStore, Failure> FileStore::open(std::string path) {
     const std::string directory = directory_of(path);
     struct stat status {};

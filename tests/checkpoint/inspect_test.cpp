@@ -1,66 +1,16 @@
 // `keepnet inspect`: what people and programs read, and what becomes of bad files.
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include <catch2/catch_test_macros.hpp>
 
 #include "support/sample.hpp"
+#include "support/tool.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-struct Output {
-    int status = -1;
-    std::string out{};
-    std::string err{};
-};
-
-std::string slurp(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-class Tool {
-  public:
-    Tool() {
-        std::string name = (fs::temp_directory_path() / "keepnet-inspect-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        folder_ = name;
-    }
-    Tool(const Tool&) = delete;
-    Tool& operator=(const Tool&) = delete;
-    ~Tool() {
-        std::error_code ignored;
-        fs::remove_all(folder_, ignored);
-    }
-    fs::path write(const std::vector<std::uint8_t>& bytes) {
-        std::ofstream out(folder_ / "s", std::ios::binary);
-        out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-        return folder_ / "s";
-    }
-    Output run(const std::string& arguments) {
-        const std::string command = KEEPNET_BIN_DIR "/keepnet " + arguments + " > " + (folder_ / "out").string() +
-                                    " 2> " + (folder_ / "err").string();
-        const int status = std::system(command.c_str());
-        REQUIRE(WIFEXITED(status));
-        return {WEXITSTATUS(status), slurp(folder_ / "out"), slurp(folder_ / "err")};
-    }
-
-  private:
-    fs::path folder_;
-};
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("inspect shows people what a snapshot holds") {
     Tool tool;

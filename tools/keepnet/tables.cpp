@@ -2,8 +2,11 @@
 #include <ctime>
 #include <iomanip>
 #include <ostream>
+#include <sstream>
 #include <string>
 
+#include "commands.hpp"
+#include "files.hpp"
 #include "inspect.hpp"
 
 namespace keepnet::tool {
@@ -110,6 +113,9 @@ void print_head(std::ostream& out, const checkpoint::Decoder& decoder, std::size
     out << "snapshot of cut " << header.record.cut << ", format " << decoder.layers().back().envelope.major << '.'
         << decoder.layers().back().envelope.minor << ", " << bytes << " bytes, " << header.epoch
         << (header.epoch == 1 ? " restart\n" : " restarts\n");
+    if (const auto layers = decoder.layers().size(); layers > 1) {
+        out << "from a base and " << layers - 1 << (layers == 2 ? " increment\n" : " increments\n");
+    }
     if (header.wall_clock_ns) {
         const std::time_t seconds = *header.wall_clock_ns / 1'000'000'000;
         std::tm utc{};
@@ -201,6 +207,29 @@ void print_tables(std::ostream& out, const checkpoint::Decoder& decoder, std::si
     Table table({"NAME", "BYTES"});
     for (const auto& blob : blobs) table.row({printable(blob.name), std::to_string(blob.bytes.size())});
     table.print(out, "blobs");
+}
+
+std::expected<std::string, checkpoint::Failure> inspect(const std::string& argument, bool json) {
+    auto chain = ChainFiles::read(argument);
+    if (!chain) return std::unexpected(chain.error());
+    const auto state = State::decode(std::move(*chain));
+    if (!state) return std::unexpected(state.error());
+    std::ostringstream out;
+    if (!json) {
+        print_tables(out, state->decoder, state->chain.bytes(), state->core->world, state->blobs);
+        return out.str();
+    }
+    if (state->chain.files.size() == 1) {
+        print_json(out, state->decoder, state->blobs);
+        return out.str();
+    }
+    // The frames of a chain are those of the one snapshot that it comes to.
+    checkpoint::VectorSink sink;
+    if (auto ok = checkpoint::compact(state->chain.views(), sink); !ok) return std::unexpected(ok.error());
+    const auto decoder = checkpoint::Decoder::open(sink.bytes);
+    if (!decoder) return std::unexpected(decoder.error());
+    print_json(out, *decoder, state->blobs);
+    return out.str();
 }
 
 }  // namespace keepnet::tool
