@@ -1,4 +1,4 @@
-// What a checkpoint costs, by the number of idle connections.
+// What a checkpoint costs, by the number of connections and by what is queued on each.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -14,16 +14,16 @@
 namespace keepnet::bench {
 namespace {
 
-constexpr int rounds = 11;
-
 double median(std::vector<double> values) {
     std::ranges::sort(values);
     return values[values.size() / 2];
 }
 
 struct Costs {
-    std::vector<double> cut_us, encode_us, restore_us, worst_poll_us;
+    std::vector<double> cut_us, encode_us, restore_us, worst_poll_us, increment_us;
     std::size_t snapshot_bytes = 0;
+    std::size_t increment_bytes = 0;
+    CutId last_cut = 0;
 };
 
 /// cut, encode and commit in one go, on the polling thread. The sink's memory is reused, so that it is
@@ -40,6 +40,7 @@ void checkpoint_once(Stack& stack, checkpoint::VectorSink& sink, Costs& costs) {
     if (!encoded) throw std::runtime_error("encode: " + encoded.error().message);
     if (!stack.committed(*cut)) throw std::runtime_error("committed");
     costs.snapshot_bytes = sink.bytes.size();
+    costs.last_cut = *cut;
 }
 
 /// The longest poll while polls sweep a cut piece by piece.
@@ -74,31 +75,77 @@ double restore_once(const ArenaMemory& arena, const StackConfig& config, ByteVie
     return took;
 }
 
-void idle_connections(benchmark::State& state, std::uint32_t count) {
-    StackConfig config = config_for(count);
-    config.capacity.packet_buffers = 2048;  // idle: none is needed, and the arena is cleared for every round
+struct Load {
+    const char* name;
+    std::uint32_t connections;
+    std::size_t queued;  ///< bytes on each
+    int rounds;
+};
+
+StackConfig config_of(const Load& load) {
+    StackConfig config = config_for(load.connections);
+    const auto buffers = static_cast<std::uint32_t>(load.connections * (load.queued / packet_buffer_bytes));
+    config.capacity.packet_buffers = 2048 + buffers + buffers / 2;  // what is sent leaves a quarter
+    config.capacity.slice_nodes = 4096 + buffers + buffers / 2;
+    return config;
+}
+
+/// `bytes` more on every `step`th connection. Nothing leaves: the device is gone.
+void queue(Pair& pair, std::size_t step, std::size_t bytes) {
+    const std::vector<std::uint8_t> data(bytes, 'x');
+    const auto sockets = pair.server_sockets();
+    for (std::size_t i = 0; i < sockets.size(); i += step) {
+        const auto sent = bytes == 0 ? 0 : pair.server().send(sockets[i], data);
+        if (!sent || *sent != bytes) throw std::runtime_error("no room to queue what is to be queued");
+    }
+}
+
+/// cut, encode and commit of what one connection in a hundred changed.
+void increments(Pair& pair, int rounds, checkpoint::VectorSink& sink, Costs& costs) {
+    for (int i = 0; i < rounds; ++i) {
+        queue(pair, 100, 64);
+        sink.bytes.clear();
+        const auto cut = pair.server().cut(costs.last_cut);
+        if (!cut) throw std::runtime_error("cut: " + std::string(name(cut.error())));
+        const Stopwatch encoding;
+        const auto encoded = checkpoint::encode(pair.server(), *cut, {}, sink);
+        costs.increment_us.push_back(encoding.microseconds());
+        if (!encoded) throw std::runtime_error("encode: " + encoded.error().message);
+        if (!pair.server().committed(*cut)) throw std::runtime_error("committed");
+        costs.last_cut = *cut;
+        costs.increment_bytes = sink.bytes.size();
+    }
+}
+
+void connections(benchmark::State& state, const Load& load) {
+    const StackConfig config = config_of(load);
     Pair pair(config);
-    pair.connect(count);
+    pair.connect(load.connections);
+    if (!pair.server().detach_device(1)) throw std::runtime_error("detach");
+    queue(pair, 1, load.queued);
     const ArenaMemory arena(Stack::arena_bytes(config));
     Costs costs;
     checkpoint::VectorSink sink;
     for (auto _ : state) {
-        for (int i = 0; i < rounds; ++i) {
+        for (int i = 0; i < load.rounds; ++i) {
             checkpoint_once(pair.server(), sink, costs);
             costs.restore_us.push_back(restore_once(arena, config, sink.bytes));
             costs.worst_poll_us.push_back(worst_poll(pair));
         }
+        increments(pair, load.rounds, sink, costs);
     }
-    const double connections = count;
+    const double count = load.connections;
     auto& counters = state.counters;
     counters["cut_us"] = median(costs.cut_us);
     counters["sweep_poll_us_max"] = median(costs.worst_poll_us);
     counters["encode_us"] = median(costs.encode_us);
-    counters["encode_ns_each"] = median(costs.encode_us) * 1e3 / connections;
+    counters["encode_ns_each"] = median(costs.encode_us) * 1e3 / count;
     counters["restore_us"] = median(costs.restore_us);
-    counters["restore_ns_each"] = median(costs.restore_us) * 1e3 / connections;
+    counters["restore_ns_each"] = median(costs.restore_us) * 1e3 / count;
+    counters["increment_us"] = median(costs.increment_us);
+    counters["increment_bytes"] = static_cast<double>(costs.increment_bytes);
     counters["snapshot_bytes"] = static_cast<double>(costs.snapshot_bytes);
-    counters["snapshot_bytes_each"] = static_cast<double>(costs.snapshot_bytes) / connections;
+    counters["snapshot_bytes_each"] = static_cast<double>(costs.snapshot_bytes) / count;
     StackConfig larger = config;
     larger.capacity.sockets += 100'000;
     larger.capacity.tcp_connections += 100'000;
@@ -109,11 +156,18 @@ void idle_connections(benchmark::State& state, std::uint32_t count) {
 }  // namespace
 
 void register_connections() {
-    for (const auto& [name, count] : {std::pair{"connections/1", 1U}, std::pair{"connections/1,000", 1'000U},
-                                      std::pair{"connections/10,000", 10'000U}})
-        add(name, [n = count](benchmark::State& state) {
-            idle_connections(state, n);
-        })->Iterations(1);
+    static constexpr std::size_t much = 64U * 1024;
+    static constexpr Load loads[] = {{"connections/1", 1, 0, 11},
+                                     {"connections/1,000", 1'000, 0, 11},
+                                     {"connections/10,000", 10'000, 0, 11},
+                                     {"connections/100,000", 100'000, 0, 5},
+                                     {"connections/1,000, 64 KiB each", 1'000, much, 11},
+                                     {"connections/10,000, 64 KiB each", 10'000, much, 3}};
+    for (const Load& load : loads)
+        add(load.name, [&load](benchmark::State& state) { connections(state, load); })->Iterations(1);
+    add("connections/100,000, 64 KiB each", [](benchmark::State& state) {
+        state.SkipWithError("it would need some 20 GiB of memory");
+    })->Iterations(1);
 }
 
 }  // namespace keepnet::bench

@@ -67,9 +67,19 @@ Pair::Pair(const StackConfig& client, const StackConfig& server, std::uint16_t m
         const InterfaceIndex interface = must(host->stack.attach_device(*device, {}), "attach");
         must(host->stack.add_address(interface, host->address, 64), "add_address");
     }
-    listener_ = must(server_.stack.open_tcp(), "open");
-    listener_ = must(server_.stack.bind(listener_, {.port = port}), "bind");
-    listener_ = must(server_.stack.listen(listener_, 256), "listen");
+}
+
+/// The port of connection number `n`; the server listens on it from now on.
+std::uint16_t Pair::port_of(std::uint32_t n) {
+    constexpr std::uint32_t connections_each = 8192;  // well below the number of ephemeral ports
+    const std::uint32_t listener = n / connections_each;
+    const auto result = static_cast<std::uint16_t>(port + listener);
+    if (listener == listeners_.size()) {
+        SocketHandle socket = must(server_.stack.open_tcp(), "open");
+        socket = must(server_.stack.bind(socket, {.port = result}), "bind");
+        listeners_.push_back(must(server_.stack.listen(socket, 256), "listen"));
+    }
+    return result;
 }
 
 void Pair::pass_time() { now_ = clock ? later(now_, clock()) : now_ + poll_interval; }
@@ -91,13 +101,14 @@ void Pair::connect(std::uint32_t count) {
         for (std::uint32_t i = 0; i < batch && begun < count; ++i, ++begun) {
             const SocketHandle socket = must(client_.stack.open_tcp(), "open");
             must(client_.stack.set_option(socket, SocketOption::no_delay, 1), "set_option");
-            must(client_.stack.connect(socket, {.address = server_.address, .port = port}), "connect");
+            const Endpoint server{.address = server_.address, .port = port_of(begun)};
+            must(client_.stack.connect(socket, server), "connect");
             client_sockets_.push_back(socket);
         }
         for (int patience = 0; server_sockets_.size() < client_sockets_.size(); ++patience) {
             if (patience > 2'000'000) throw std::runtime_error("connections are not established");
             poll();
-            while (const auto socket = server_.stack.accept(listener_)) {
+            while (const auto socket = server_.stack.accept(listeners_.back())) {
                 must(server_.stack.set_option(*socket, SocketOption::no_delay, 1), "set_option");
                 server_sockets_.push_back(*socket);
             }

@@ -53,6 +53,8 @@ class Pair {
     void exchange(std::size_t bytes);
 
     [[nodiscard]] Stack& server() { return server_.stack; }
+    /// Of the server's end of each connection.
+    [[nodiscard]] std::span<const SocketHandle> server_sockets() const { return server_sockets_; }
     [[nodiscard]] Instant now() const { return now_; }
 
   private:
@@ -63,12 +65,13 @@ class Pair {
         Ipv6Address address{};
     };
     void pass_time();
+    std::uint16_t port_of(std::uint32_t n);
     std::size_t take_all(Host& to, SocketHandle socket);
 
     drivers::MemoryLink<256> link_;
     Host client_;
     Host server_;
-    SocketHandle listener_{};
+    std::vector<SocketHandle> listeners_;  ///< one for so many connections as a client has ports
     std::vector<SocketHandle> client_sockets_;
     std::vector<SocketHandle> server_sockets_;
     Instant now_{1};
