@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include <keepnet/address.hpp>
 #include <keepnet/time.hpp>
@@ -14,7 +15,15 @@ enum class DurabilityPolicy : std::uint8_t {
     invalid = 0,
     none,      ///< nothing is held back
     snapshot,  ///< output waits until a snapshot that covers it is committed
+    journal,   ///< output waits until the journal's record that covers it is durable; without a journal it waits for ever
+    untracked, ///< `none` beside a journal: its calls are not replayed, and a restored connection is reset
 };
+
+/// Does anything wait for a commit under it?
+[[nodiscard]] constexpr bool holds_output(DurabilityPolicy policy) {
+    return policy == DurabilityPolicy::snapshot || policy == DurabilityPolicy::journal;
+}
+std::string_view name(DurabilityPolicy policy);
 
 struct CapacityConfig {
     std::uint32_t interfaces = 4;

@@ -43,7 +43,15 @@ enum class Error : std::uint8_t {
     arena_in_step,          ///< its owner died inside a step
     arena_damaged,          ///< an invariant of the state does not hold
     device_failed,          ///< the device gave an error that does not go away
+    journal_foreign,        ///< the journal is another one's, or of a newer format
+    journal_damaged,        ///< a journal record that was durable is not whole
+    journal_mismatch,       ///< journal and snapshot do not belong together: one is too old for the other
+    journal_full,           ///< no room until a snapshot is committed
+    journal_failed,         ///< the journal's store gave an error; it is tried again
+    replay_diverged,        ///< the program did not do again what it had done before the crash
+    replaying,              ///< not while calls are served from the journal
 };
+inline constexpr Error last_error = Error::replaying;
 
 /// Stable lower-case name, for logs and for `keepnet inspect`.
 std::string_view name(Error e);

@@ -79,7 +79,9 @@ enum class Verdict : std::uint8_t {
     address_gone,       ///< its local address is no longer ours
     expired,            ///< the peer stayed silent too long
     dropped_by_policy,
+    replay_diverged,    ///< the program did not do again what the peer had been told (DURABILITY 7)
 };
+inline constexpr Verdict last_verdict = Verdict::replay_diverged;
 std::string_view name(Verdict verdict);
 
 /// What a socket can do now; bits of Readiness::bits.
@@ -112,8 +114,11 @@ enum class SocketOption : std::uint8_t {
     hop_limit,           ///< 1..255; 0: the interface's
     traffic_class,       ///< 0..255; for TCP the ECN bits are the stack's
     reuse_address,       ///< bool
-    policy,              ///< DurabilityPolicy; before connect, listen, or the first datagram
+    policy,              ///< DurabilityPolicy, both directions; before connect, listen, or the first datagram
     hold_output,         ///< bool, UDP: a datagram waits for a commit (DURABILITY 1)
+    /// DurabilityPolicy of what is sent, after `policy`: the same again, or `snapshot` where policy is `journal`: what is
+    /// received is acknowledged with the journal, what is sent waits for the snapshot, and a replay may send something else.
+    send_policy,
 };
 
 enum class CloseDirection : std::uint8_t { invalid = 0, send, receive, both };
@@ -124,6 +129,7 @@ struct SocketInfo {
     Endpoint local{};
     Endpoint remote{};
     DurabilityPolicy policy = DurabilityPolicy::none;
+    DurabilityPolicy send_policy = DurabilityPolicy::none;
     Verdict verdict = Verdict::not_restored;
     bool claimed = true;                     ///< false: restored, and nobody has asked for it yet
     Error error = Error::invalid;            ///< pending error; Error::invalid: none

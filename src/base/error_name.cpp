@@ -78,6 +78,20 @@ std::string_view name(Error e) {
             return "device_failed"sv;
         case Error::closed:
             return "closed"sv;
+        case Error::journal_foreign:
+            return "journal_foreign"sv;
+        case Error::journal_damaged:
+            return "journal_damaged"sv;
+        case Error::journal_mismatch:
+            return "journal_mismatch"sv;
+        case Error::journal_full:
+            return "journal_full"sv;
+        case Error::journal_failed:
+            return "journal_failed"sv;
+        case Error::replay_diverged:
+            return "replay_diverged"sv;
+        case Error::replaying:
+            return "replaying"sv;
     }
     return "unknown"sv;
 }

@@ -113,6 +113,18 @@ struct In {
             io.in(field, m.get##Name());   \
         }                                  \
     } while (false)
+// One that came later: a snapshot without it means `before`.
+#define KEEPNET_LATER_FIELD(field, Name, before)                              \
+    do {                                                                      \
+        KEEPNET_FIELD(field, Name);                                           \
+        if (!Io::encodes && static_cast<unsigned>(m.get##Name()) == 0) assign_later(field, before); \
+    } while (false)
+template <class T>
+void assign_later(T& field, const T& before) {
+    field = before;
+}
+template <class T>
+void assign_later(const T&, const T&) {}
 
 // The number of a cut: 64 bits that were 32 in format 1.0, so the upper half has a field of its own.
 #define KEEPNET_CUT_FIELD(field, Name)                            \
@@ -231,7 +243,9 @@ void transfer(Io& io, S& s, M m) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, kick_peers, ready, suspend,
            suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
-           inherited, icmp_errors, challenge_acks, half_open] = s;
+           inherited, icmp_errors, challenge_acks, half_open, journal_id, journal_lsn] = s;
+    KEEPNET_FIELD(journal_id, JournalId);
+    KEEPNET_FIELD(journal_lsn, JournalLsn);
     transfer(io, random, m.getRandom());
     transfer(io, isn_key, m.getIsnKey());
     transfer(io, port_key, m.getPortKey());
@@ -416,8 +430,8 @@ void transfer(Io& io, S& s, M m) {
 template <class Io, Is<SocketOptions> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [receive_buffer, send_buffer, max_segment, hop_limit, traffic_class, keep_alive_probes, no_delay, cork,
-           quick_ack, keep_alive, reuse_address, hold_output, policy, keep_alive_idle, keep_alive_interval,
-           user_timeout, linger] = s;
+           quick_ack, keep_alive, reuse_address, hold_output, policy, send_policy, keep_alive_idle,
+           keep_alive_interval, user_timeout, linger] = s;
     KEEPNET_FIELD(receive_buffer, ReceiveBuffer);
     KEEPNET_FIELD(send_buffer, SendBuffer);
     KEEPNET_FIELD(max_segment, MaxSegment);
@@ -431,6 +445,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(reuse_address, ReuseAddress);
     KEEPNET_FIELD(hold_output, HoldOutput);
     KEEPNET_FIELD(policy, Policy);
+    KEEPNET_LATER_FIELD(send_policy, SendPolicy, policy);
     KEEPNET_FIELD(keep_alive_idle, KeepAliveIdle);
     KEEPNET_FIELD(keep_alive_interval, KeepAliveInterval);
     KEEPNET_FIELD(user_timeout, UserTimeout);

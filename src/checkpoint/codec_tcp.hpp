@@ -131,13 +131,14 @@ void transfer(Io& io, S& s, M m) {
 }
 template <class Io, Is<TcpConnectionState> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [phase, policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
+    auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, last_heard, last_invalid_ack, error,
            verdict] = s;
     KEEPNET_FIELD(phase, Phase);
     KEEPNET_FIELD(policy, Policy);
+    KEEPNET_LATER_FIELD(send_policy, SendPolicy, policy);
     transfer(io, local, m.getLocal());
     transfer(io, remote, m.getRemote());
     KEEPNET_FIELD(socket, Socket);
@@ -178,6 +179,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(error, Error);
     KEEPNET_FIELD(verdict, Verdict);
 }
+#undef KEEPNET_LATER_FIELD
 #undef KEEPNET_FIELD
 #undef KEEPNET_CUT_FIELD
 

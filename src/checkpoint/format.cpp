@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "checkpoint/digest.hpp"
+#include "base/digest.hpp"
 
 namespace keepnet::checkpoint {
 namespace {

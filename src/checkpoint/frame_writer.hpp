@@ -11,7 +11,7 @@
 #include <capnp/message.h>
 #include <kj/array.h>
 
-#include "checkpoint/digest.hpp"
+#include "base/digest.hpp"
 #include "checkpoint/format.hpp"
 
 namespace keepnet::checkpoint {

@@ -58,6 +58,8 @@ KEEPNET_SAME(SocketKind, tcp, TCP);
 KEEPNET_SAME(SocketKind, udp, UDP);
 KEEPNET_SAME(DurabilityPolicy, none, NONE);
 KEEPNET_SAME(DurabilityPolicy, snapshot, SNAPSHOT);
+KEEPNET_SAME(DurabilityPolicy, journal, JOURNAL);
+KEEPNET_SAME(DurabilityPolicy, untracked, UNTRACKED);
 KEEPNET_SAME(SuspendPhase, running, RUNNING);
 KEEPNET_SAME(SuspendPhase, draining, DRAINING);
 KEEPNET_SAME(SuspendPhase, suspended, SUSPENDED);
@@ -90,6 +92,7 @@ KEEPNET_SAME(Verdict, reset_by_peer, RESET_BY_PEER);
 KEEPNET_SAME(Verdict, address_gone, ADDRESS_GONE);
 KEEPNET_SAME(Verdict, expired, EXPIRED);
 KEEPNET_SAME(Verdict, dropped_by_policy, DROPPED_BY_POLICY);
+KEEPNET_SAME(Verdict, replay_diverged, REPLAY_DIVERGED);
 KEEPNET_SAME(Error, would_block, WOULD_BLOCK);
 KEEPNET_SAME(Error, stale_handle, STALE_HANDLE);
 KEEPNET_SAME(Error, wrong_kind, WRONG_KIND);
@@ -125,6 +128,13 @@ KEEPNET_SAME(Error, arena_foreign, ARENA_FOREIGN);
 KEEPNET_SAME(Error, arena_in_step, ARENA_IN_STEP);
 KEEPNET_SAME(Error, arena_damaged, ARENA_DAMAGED);
 KEEPNET_SAME(Error, device_failed, DEVICE_FAILED);
+KEEPNET_SAME(Error, journal_foreign, JOURNAL_FOREIGN);
+KEEPNET_SAME(Error, journal_damaged, JOURNAL_DAMAGED);
+KEEPNET_SAME(Error, journal_mismatch, JOURNAL_MISMATCH);
+KEEPNET_SAME(Error, journal_full, JOURNAL_FULL);
+KEEPNET_SAME(Error, journal_failed, JOURNAL_FAILED);
+KEEPNET_SAME(Error, replay_diverged, REPLAY_DIVERGED);
+KEEPNET_SAME(Error, replaying, REPLAYING);
 #undef KEEPNET_SAME
 
 }  // namespace keepnet::checkpoint

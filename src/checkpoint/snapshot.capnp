@@ -143,6 +143,8 @@ struct Stack {
   kickPeers @43 :Bool;
   silentUntilHigh @44 :UInt32;
   inherited @45 :List(UInt64);       # of a clone: the set of pairs of endpoints that are the original's; empty: no clone
+  journalId @46 :UInt64;            # 0: none
+  journalLsn @47 :UInt64;           # where the journal stood at the cut
 }
 
 struct Statistics {
@@ -303,6 +305,7 @@ struct Socket {
     keepAliveInterval @31 :Int64;   # duration
     userTimeout @32 :Int64;         # duration
     linger @33 :Int64;              # duration
+    sendPolicy @37 :DurabilityPolicy;  # invalid: as policy
   }
   connection @34 :UInt64;           # handle of a TcpConnection
   listener @35 :UInt64;             # handle of a TcpListener
@@ -433,6 +436,7 @@ struct TcpConnection {
   lastInvalidAck @115 :Int64;        # instant
   error @116 :ErrorCode;
   verdict @117 :Verdict;
+  sendPolicy @119 :DurabilityPolicy; # invalid: as policy
 }
 struct CutEdge {
   cut @0 :UInt32;
@@ -515,7 +519,7 @@ struct Buffer {
 }
 
 enum SocketKind { invalid @0; tcp @1; udp @2; }
-enum DurabilityPolicy { invalid @0; none @1; snapshot @2; }
+enum DurabilityPolicy { invalid @0; none @1; snapshot @2; journal @3; untracked @4; }
 enum SuspendPhase { invalid @0; running @1; draining @2; suspended @3; }
 enum AddressStatus { invalid @0; tentative @1; optimistic @2; preferred @3; deprecated @4; duplicate @5; }
 enum NeighborPhase { invalid @0; incomplete @1; reachable @2; stale @3; delay @4; probe @5; }
@@ -525,7 +529,7 @@ enum TcpPhase {
 }
 enum Verdict {
   invalid @0; notRestored @1; pending @2; resumed @3; closed @4; resetByPeer @5; addressGone @6; expired @7;
-  droppedByPolicy @8;
+  droppedByPolicy @8; replayDiverged @9;
 }
 enum ErrorCode {
   invalid @0;                      # no error
@@ -535,4 +539,6 @@ enum ErrorCode {
   hostUnreachable @19; endOfStream @20; closed @21; addressGone @22; droppedByPolicy @23; noDevice @24; cutUnread @25;
   tooManyCuts @26; cutOverrun @27; unknownCut @28; fenced @29; arenaTooSmall @30; arenaMisaligned @31;
   arenaForeign @32; arenaInStep @33; arenaDamaged @34; deviceFailed @35;
+  journalForeign @36; journalDamaged @37; journalMismatch @38; journalFull @39; journalFailed @40; replayDiverged @41;
+  replaying @42;
 }

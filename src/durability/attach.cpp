@@ -27,17 +27,17 @@ struct Range<TcpPhase> {
 };
 template <>
 struct Range<DurabilityPolicy> {
-    static constexpr auto last = DurabilityPolicy::snapshot;
+    static constexpr auto last = DurabilityPolicy::untracked;
     static constexpr bool zero = false;
 };
 template <>
 struct Range<Verdict> {
-    static constexpr auto last = Verdict::dropped_by_policy;
+    static constexpr auto last = last_verdict;
     static constexpr bool zero = false;
 };
 template <>
 struct Range<Error> {
-    static constexpr auto last = Error::device_failed;
+    static constexpr auto last = last_error;
     static constexpr bool zero = true;  // no error
 };
 template <>

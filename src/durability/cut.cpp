@@ -151,7 +151,7 @@ void committed(World& w, SweepQueue& queue, CutNumber cut) {
         if (cuts.outstanding[i] == cut) {
             // Without held output there may never be another commit, and a stopped clock would spoil round-trip times.
             const StackState& stack = w.stack();
-            if (stack.default_policy != DurabilityPolicy::none || stack.wire_clock_ceiling_ns != INT64_MAX) {
+            if (holds_output(stack.default_policy) || stack.wire_clock_ceiling_ns != INT64_MAX) {
                 w.edit_stack().wire_clock_ceiling_ns = queue.records()[i].wire_clock_reserved_ns;
             }
         }

@@ -42,13 +42,14 @@ void for_each_field(S& s, F&& f) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, kick_peers, ready, suspend,
            suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
-           inherited, icmp_errors, challenge_acks, half_open] = s;
+           inherited, icmp_errors, challenge_acks, half_open, journal_id, journal_lsn] = s;
     for_each_field(random, f);
     f(isn_key), f(port_key), f(flow_key), f(interface_key), f(timestamp_key), f(cookie_keys[0]), f(cookie_keys[1]);
     f(cookie_rotated), f(cookie_epoch), f(wire_clock_offset), f(wire_clock_ceiling_ns), f(wire_clock_resumed_ns);
     f(now), f(restarts), f(kick_peers), f(ready), f(suspend), f(suspend_until), f(default_policy), f(port_cursor);
     f(output_cursor), f(ready_cursor), f(resume_cursor), f(silent_until), f(inherited);
     for_each_field(icmp_errors, f), for_each_field(challenge_acks, f), for_each_field(half_open, f);
+    f(journal_id), f(journal_lsn);
 }
 template <Is<Statistics> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -115,10 +116,11 @@ void for_each_field(S& s, F&& f) {
 template <Is<SocketOptions> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [receive_buffer, send_buffer, max_segment, hop_limit, traffic_class, keep_alive_probes, no_delay, cork,
-           quick_ack, keep_alive, reuse_address, hold_output, policy, keep_alive_idle, keep_alive_interval,
-           user_timeout, linger] = s;
+           quick_ack, keep_alive, reuse_address, hold_output, policy, send_policy, keep_alive_idle,
+           keep_alive_interval, user_timeout, linger] = s;
     f(receive_buffer), f(send_buffer), f(max_segment), f(hop_limit), f(traffic_class), f(keep_alive_probes);
     f(no_delay), f(cork), f(quick_ack), f(keep_alive), f(reuse_address), f(hold_output), f(policy);
+    f(send_policy);
     f(keep_alive_idle), f(keep_alive_interval), f(user_timeout), f(linger);
 }
 template <Is<SocketState> S, class F>
@@ -209,12 +211,12 @@ void for_each_field(S& s, F&& f) {
 }
 template <Is<TcpConnectionState> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [phase, policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
+    auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, last_heard, last_invalid_ack, error,
            verdict] = s;
-    f(phase), f(policy);
+    f(phase), f(policy), f(send_policy);
     for_each_field(local, f), for_each_field(remote, f);
     f(socket), f(listener), f(accept_next);
     for_each_field(options, f), for_each_field(snd, f), for_each_field(rcv, f), for_each_field(ts, f);

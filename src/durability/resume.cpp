@@ -42,7 +42,7 @@ void renew_secrets(StackState& s, const ResumeOptions& options) {
 }
 
 bool anything_is_held(const World& w) {
-    bool held = w.stack().default_policy != DurabilityPolicy::none;
+    bool held = holds_output(w.stack().default_policy);
     w.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
         held = held || c.policy != DurabilityPolicy::none;
     });

@@ -80,7 +80,7 @@ Error check_config(const StackConfig& config) {
     if (p.receive_burst == 0 || p.timers == 0 || p.outputs == 0 || p.segments_per_turn == 0 || p.sweep_objects == 0) {
         return Error::invalid_argument;
     }
-    if (config.policy != DurabilityPolicy::none && config.policy != DurabilityPolicy::snapshot) {
+    if (config.policy < DurabilityPolicy::none || config.policy > DurabilityPolicy::untracked) {
         return Error::invalid_argument;
     }
     return Error::invalid;

@@ -21,6 +21,17 @@ std::string_view name(TcpPhase phase) {
     return "unknown";
 }
 
+std::string_view name(DurabilityPolicy policy) {
+    switch (policy) {
+        case DurabilityPolicy::invalid: break;
+        case DurabilityPolicy::none: return "none";
+        case DurabilityPolicy::snapshot: return "snapshot";
+        case DurabilityPolicy::journal: return "journal";
+        case DurabilityPolicy::untracked: return "untracked";
+    }
+    return "invalid";
+}
+
 std::string_view name(Verdict verdict) {
     switch (verdict) {
         case Verdict::invalid: return "invalid";
@@ -32,6 +43,7 @@ std::string_view name(Verdict verdict) {
         case Verdict::address_gone: return "address_gone";
         case Verdict::expired: return "expired";
         case Verdict::dropped_by_policy: return "dropped_by_policy";
+        case Verdict::replay_diverged: return "replay_diverged";
     }
     return "unknown";
 }

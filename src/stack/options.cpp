@@ -25,12 +25,21 @@ constexpr std::int64_t duration_max_ns = 365LL * 86'400 * second_ns;
 
 bool put_policy(SocketState& s, std::int64_t value) {
     const bool is_fixed = s.connection || s.listener || (s.kind == SocketKind::udp && s.is_bound);
-    if (is_fixed || (value != static_cast<std::int64_t>(DurabilityPolicy::none) &&
-                     value != static_cast<std::int64_t>(DurabilityPolicy::snapshot))) {
+    if (is_fixed || value < static_cast<std::int64_t>(DurabilityPolicy::none) ||
+        value > static_cast<std::int64_t>(DurabilityPolicy::untracked)) {
         return false;
     }
-    s.options.policy = static_cast<DurabilityPolicy>(value);
+    s.options.policy = s.options.send_policy = static_cast<DurabilityPolicy>(value);
     return true;
+}
+/// Sound is what can be rolled back together: bytes that are acknowledged early and answered late (DURABILITY 7). The other
+/// way round a peer would have answers to bytes that are read again.
+bool put_send_policy(SocketState& s, std::int64_t value) {
+    const DurabilityPolicy receive = s.options.policy;
+    if (!put_policy(s, value)) return false;
+    s.options.policy = receive;
+    return s.options.send_policy == receive ||
+           (receive == DurabilityPolicy::journal && s.options.send_policy == DurabilityPolicy::snapshot);
 }
 
 bool put_option(SocketState& s, const StackConfig& config, SocketOption option, std::int64_t value) {
@@ -62,6 +71,7 @@ bool put_option(SocketState& s, const StackConfig& config, SocketOption option, 
             return put(o.traffic_class, is_tcp ? value & ~std::int64_t{3} : value, 0, 255);
         case SocketOption::reuse_address: return put(o.reuse_address, value, 0, 1);
         case SocketOption::policy: return put_policy(s, value);
+        case SocketOption::send_policy: return put_send_policy(s, value);
         case SocketOption::hold_output: return !is_tcp && put(o.hold_output, value, 0, 1);
     }
     return false;
@@ -86,13 +96,14 @@ std::int64_t get_option(const SocketOptions& o, SocketOption option) {
         case SocketOption::traffic_class: return o.traffic_class;
         case SocketOption::reuse_address: return o.reuse_address ? 1 : 0;
         case SocketOption::policy: return static_cast<std::int64_t>(o.policy);
+        case SocketOption::send_policy: return static_cast<std::int64_t>(o.send_policy);
         case SocketOption::hold_output: return o.hold_output ? 1 : 0;
     }
     return -1;
 }
 
 bool is_known(SocketOption option) {
-    return option > SocketOption::invalid && option <= SocketOption::hold_output;
+    return option > SocketOption::invalid && option <= SocketOption::send_policy;
 }
 
 Readiness readiness_of(Core& core, const SocketState& s) {
@@ -131,6 +142,7 @@ std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
     info.local = s->local;
     info.remote = s->remote;
     info.policy = s->options.policy;
+    info.send_policy = s->options.send_policy;
     info.verdict = s->verdict;
     info.claimed = s->claimed;
     info.error = s->error;

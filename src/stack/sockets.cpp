@@ -27,7 +27,7 @@ SocketOptions default_options(const World& w, SocketKind kind) {
     o.keep_alive_idle = config.tcp.keepalive_idle;
     o.keep_alive_interval = config.tcp.keepalive_interval;
     o.keep_alive_probes = config.tcp.keepalive_probes;
-    o.policy = w.stack().default_policy;
+    o.policy = o.send_policy = w.stack().default_policy;
     return o;
 }
 

@@ -32,7 +32,8 @@ struct SocketOptions {
     bool keep_alive = false;
     bool reuse_address = false;
     bool hold_output = false;
-    DurabilityPolicy policy = DurabilityPolicy::none;
+    DurabilityPolicy policy = DurabilityPolicy::none;       ///< of what is received
+    DurabilityPolicy send_policy = DurabilityPolicy::none;  ///< of what is sent: the same, or snapshot beside journal
     Duration keep_alive_idle{};
     Duration keep_alive_interval{};
     Duration user_timeout{};            ///< 0: TcpConfig::data_give_up

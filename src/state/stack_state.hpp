@@ -63,6 +63,9 @@ struct StackState {
     RateLimitState icmp_errors{};
     RateLimitState challenge_acks{};
     RateLimitState half_open{};
+
+    std::uint64_t journal_id = 0;        ///< of the journal that this stack writes to; 0: none
+    std::uint64_t journal_lsn = 0;       ///< where it stood at the last cut: a restore goes on from there
 };
 
 }  // namespace keepnet

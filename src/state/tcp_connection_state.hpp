@@ -131,7 +131,8 @@ struct TcpConnectionOptions {
 
 struct TcpConnectionState {
     TcpPhase phase = TcpPhase::closed;
-    DurabilityPolicy policy = DurabilityPolicy::none;
+    DurabilityPolicy policy = DurabilityPolicy::none;       ///< none, snapshot or journal: who moves rcv_durable
+    DurabilityPolicy send_policy = DurabilityPolicy::none;  ///< ... snd_durable; none when and only when policy is
     Endpoint local{};
     Endpoint remote{};
     Handle<SocketState> socket{};        ///< none: half-open, in an accept queue, or an orphan

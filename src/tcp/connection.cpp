@@ -93,14 +93,15 @@ Deadline earliest(const TcpTimers& t) {
 }  // namespace
 
 std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const Endpoint& remote,
-                                DurabilityPolicy policy) {
+                                const SocketOptions& options) {
     const auto handle = cx.w.connections.create();
     if (!handle) return PairTable::none;
     const std::uint32_t i = handle.index();
     TcpConnectionState& c = cx.w.connections.edit(i);
     c.local = local;
     c.remote = remote;
-    c.policy = policy;
+    c.policy = holds_output(options.policy) ? options.policy : DurabilityPolicy::none;
+    c.send_policy = holds_output(options.send_policy) ? options.send_policy : DurabilityPolicy::none;
     c.last_heard = cx.now;
     c.rtt.rto = cx.w.config().tcp.rto_initial;
     c.flow_label = ip::flow_label(cx, local.address, remote.address, local.port, remote.port,

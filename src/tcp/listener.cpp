@@ -67,7 +67,7 @@ std::uint32_t create_child(TcpContext& cx, std::uint32_t listener, const Segment
     // Only a link-local conversation is bound to its interface.
     if (!local.address.is_link_local()) local.interface = 0;
     if (!remote.address.is_link_local()) remote.interface = 0;
-    const std::uint32_t i = create_connection(cx, local, remote, parent.options.policy);
+    const std::uint32_t i = create_connection(cx, local, remote, parent.options);
     if (i == PairTable::none) return i;
     TcpConnectionState& c = w.connections.edit(i);
     take_options(c, parent.options);
@@ -170,7 +170,7 @@ void close_listener(TcpContext& cx, std::uint32_t listener) {
     World& w = cx.w;
     const TcpListenerState& l = w.listeners.get(listener);
     const SocketState* s = w.sockets.find(l.socket);
-    const bool held = s != nullptr && s->options.policy != DurabilityPolicy::none;
+    const bool held = s != nullptr && holds_output(s->options.policy);
     drop_children(cx, listener);
     if (!held) {
         --cx.tables.port_uses[l.local.port];

@@ -57,6 +57,7 @@ void fill_info(const TcpContext& cx, const SocketState& socket, SocketInfo& info
     const TcpConnectionState& c = *found;
     info.phase = c.phase;
     info.policy = c.policy;
+    info.send_policy = c.send_policy;
     info.verdict = c.verdict;
     info.rx_consumed = c.rx_consumed;
     info.tx_accepted = c.tx_accepted;

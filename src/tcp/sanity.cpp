@@ -109,8 +109,10 @@ bool is_sane(const World& w, std::uint32_t i) {
     if (!is_phase(c.phase) || !are_endpoints_sane(c) || !are_owners_sane(w, i, c) || !are_queues_sane(w, c)) {
         return false;
     }
-    if (c.policy != DurabilityPolicy::none && c.policy != DurabilityPolicy::snapshot) return false;
-    if (c.error > Error::device_failed || c.verdict > Verdict::dropped_by_policy) return false;
+    if (c.policy < DurabilityPolicy::none || c.policy > DurabilityPolicy::journal) return false;
+    const bool is_mixed = c.policy == DurabilityPolicy::journal && c.send_policy == DurabilityPolicy::snapshot;
+    if (c.send_policy != c.policy && !is_mixed) return false;
+    if (c.error > last_error || c.verdict > last_verdict) return false;
     if (c.rtt.srtt.ns < 0 || c.rtt.rttvar.ns < 0 || c.rtt.rto.ns < 0) return false;
     const TcpConnectionOptions& o = c.options;
     if (o.keep_alive && (o.keep_alive_idle.ns <= 0 || o.keep_alive_interval.ns <= 0)) return false;

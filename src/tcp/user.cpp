@@ -70,7 +70,7 @@ std::expected<void, Error> connect(TcpContext& cx, Handle<SocketState> socket, c
     World& w = cx.w;
     const SocketState& s = w.sockets.get(socket);
     if (!is_pair_free(cx, s.local, remote)) return std::unexpected(Error::address_in_use);
-    const std::uint32_t i = create_connection(cx, s.local, remote, s.options.policy);
+    const std::uint32_t i = create_connection(cx, s.local, remote, s.options);
     if (i == PairTable::none) return std::unexpected(Error::no_memory);
     TcpConnectionState& c = w.connections.edit(i);
     take_options(c, s.options);

@@ -47,7 +47,7 @@ constexpr bool is_orphan(const TcpConnectionState& c) { return !c.socket && !c.l
 
 /// A new connection, entered into the tables; null when there is no slot. Sequence numbers are the caller's.
 std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const Endpoint& remote,
-                                DurabilityPolicy policy);
+                                const SocketOptions& options);
 /// Bytes; options that come from a snapshot may hold anything.
 std::uint32_t receive_buffer_of(const SocketOptions& options);
 void take_options(TcpConnectionState& c, const SocketOptions& options);

@@ -167,7 +167,7 @@ std::expected<void, Error> send(UdpContext& cx, Handle<SocketState> socket, cons
         if (!buffer) return std::unexpected(Error::no_memory);
         d.payload = cx.w.pool.append(buffer.get(), payload);
     }
-    if (s->options.hold_output && s->options.policy != DurabilityPolicy::none) {
+    if (s->options.hold_output && holds_output(s->options.send_policy)) {
         const auto held = hold(cx, s->udp.index(), d);
         if (held) static_cast<void>(buffer.take());  // the queue's now
         return held;

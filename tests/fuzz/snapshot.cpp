@@ -11,7 +11,7 @@
 
 #include <keepnet/checkpoint.hpp>
 
-#include "checkpoint/digest.hpp"
+#include "base/digest.hpp"
 #include "checkpoint/format.hpp"
 #include "durability/attach.hpp"
 #include "stack/core.hpp"

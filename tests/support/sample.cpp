@@ -2,7 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include "checkpoint/digest.hpp"
+#include "base/digest.hpp"
 #include "durability/attach.hpp"
 
 namespace keepnet::test {

@@ -100,7 +100,6 @@ std::string_view name(AddressStatus status) {
     }
     return "invalid";
 }
-std::string name(DurabilityPolicy policy) { return policy == DurabilityPolicy::snapshot ? "snapshot" : "none"; }
 
 std::string hex(std::uint64_t n) {
     char text[20];

@@ -61,6 +61,7 @@ inline boost::system::error_code to_error_code(Error error) {
         case Error::address_gone:
             return codes::network_reset;
         case Error::dropped_by_policy:
+        case Error::replay_diverged:
             return codes::connection_aborted;
         case Error::no_device:
             return codes::network_down;
@@ -75,6 +76,12 @@ inline boost::system::error_code to_error_code(Error error) {
         case Error::arena_in_step:
         case Error::arena_damaged:
         case Error::device_failed:
+        case Error::journal_foreign:
+        case Error::journal_damaged:
+        case Error::journal_mismatch:
+        case Error::journal_full:
+        case Error::journal_failed:
+        case Error::replaying:
             break;  // no call on a socket gives one of these
     }
     return generic(boost::system::errc::io_error);

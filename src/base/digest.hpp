@@ -1,4 +1,4 @@
-// The snapshot's checksum: 64 bits over 8-byte words in four lanes. Each lane's step is a bijection of the word and of
+// The checksum of snapshots and journals: 64 bits over 8-byte words in four lanes. Each lane's step is a bijection of the word and of
 // the lane, so a change confined to one word never goes unnoticed. Against accidents, not against forgers.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace keepnet::checkpoint {
+namespace keepnet {
 
 class Digest {
   public:
@@ -48,4 +48,4 @@ class Digest {
     std::uint64_t words_ = 0;
 };
 
-}  // namespace keepnet::checkpoint
+}  // namespace keepnet
