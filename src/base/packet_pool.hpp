@@ -63,7 +63,7 @@ class PacketPool {
         const std::uint32_t i = free_.find(0);
         KEEPNET_ASSERT(i != BitTree::none);
         free_.clear(i);
-        meta_[i] = {1, 0, no_buffer, control_->current};
+        meta_[i] = {1, 0, 0, no_buffer, control_->current};
         ++counts_->in_use;
         return i;
     }
@@ -101,6 +101,11 @@ class PacketPool {
     /// How much of the buffer is written; append() continues there. A buffer that a device filled is full.
     [[nodiscard]] std::uint16_t used(BufferIndex i) const { return meta_[i].used; }
     void set_used(BufferIndex i, std::uint16_t used) { meta_[i].used = used; }
+    [[nodiscard]] std::uint32_t journaled(BufferIndex i) const { return meta_[i].journaled; }
+    void note_journaled(const Slice& s) {
+        std::uint32_t& journaled = meta_[s.buffer].journaled;
+        if (journaled < std::uint32_t{s.offset} + s.length) journaled = std::uint32_t{s.offset} + s.length;
+    }
     /// Copies as much of `data` as fits behind what is used; the slice may be shorter, and empty when full. The
     /// caller's reference covers it: retain once more for each further slice.
     Slice append(BufferIndex i, ByteView data) {
@@ -133,6 +138,7 @@ class PacketPool {
     struct Meta {
         std::uint16_t references;
         std::uint16_t used;
+        std::uint32_t journaled;  ///< bytes below it are in the journal, or in the snapshot that it begins at
         BufferIndex next_parked;
         CutNumber born;  ///< CutControl::current when it was allocated
     };

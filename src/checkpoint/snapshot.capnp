@@ -436,7 +436,7 @@ struct TcpConnection {
   lastInvalidAck @115 :Int64;        # instant
   error @116 :ErrorCode;
   verdict @117 :Verdict;
-  sendPolicy @119 :DurabilityPolicy; # invalid: as policy
+  sendPolicy @120 :DurabilityPolicy; # invalid: as policy
 }
 struct CutEdge {
   cut @0 :UInt32;

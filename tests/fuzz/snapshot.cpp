@@ -26,7 +26,7 @@ std::vector<std::uint8_t> signed_copy(const std::uint8_t* data, std::size_t size
     if (size < checkpoint::prelude_bytes + checkpoint::ending_bytes || size % 8 != 0) return bytes;
     std::copy(checkpoint::prelude_magic.begin(), checkpoint::prelude_magic.end(), bytes.begin());
     std::copy(checkpoint::ending_magic.begin(), checkpoint::ending_magic.end(), bytes.end() - 16);
-    checkpoint::Digest digest;
+    Digest digest;
     digest.add(bytes.data(), size - 8);
     for (std::size_t i = 0; i < 8; ++i) {
         bytes[size - 8 + i] = static_cast<std::uint8_t>(digest.value() >> (8 * i));

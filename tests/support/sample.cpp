@@ -272,7 +272,7 @@ std::vector<std::uint8_t> snapshot_of(Stack& stack, const checkpoint::EncodeOpti
 }
 
 void sign(std::vector<std::uint8_t>& snapshot) {
-    checkpoint::Digest digest;
+    Digest digest;
     digest.add(snapshot.data(), snapshot.size() - 8);
     for (std::size_t i = 0; i < 8; ++i) {
         snapshot[snapshot.size() - 8 + i] = static_cast<std::uint8_t>(digest.value() >> (8 * i));

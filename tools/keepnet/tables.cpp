@@ -159,7 +159,7 @@ std::vector<std::string> connection_row(std::string handle, const TcpConnectionS
             text_of(c.remote),
             std::to_string(c.receive_queue.bytes),
             std::to_string(c.send_queue.bytes),
-            name(c.policy),
+            std::string(keepnet::name(c.policy)),
             timers_of(c.timers, cut)};
 }
 
@@ -173,7 +173,7 @@ void print_sockets(std::ostream& out, const World& w, Instant cut) {
             return sockets.row(connection_row(handle, *c, cut));
         }
         std::vector<std::string> row{handle, "tcp", "closed", text_of(s.local), text_of(s.remote), "0", "0",
-                                     name(s.options.policy), "-"};
+                                     std::string(keepnet::name(s.options.policy)), "-"};
         if (const TcpListenerState* l = w.listeners.find(s.listener)) {
             row[2] = "listen";
             row[5] = std::to_string(l->accept_count);
