@@ -30,6 +30,7 @@
 
 #include <keepnet/bytes.hpp>
 #include <keepnet/config.hpp>
+#include <keepnet/journal.hpp>
 #include <keepnet/stack.hpp>
 #include <keepnet/time.hpp>
 
@@ -50,6 +51,7 @@ enum class Code : std::uint8_t {
     unknown_cut,      ///< not a cut that is outstanding and unread
     input_output,     ///< the store failed; the message says how
     wrong_chain,      ///< increments that do not follow their base: another's, out of order, or one is missing
+    journal,          ///< the journal does not fit the snapshot, or is damaged; the message says how
 };
 std::string_view name(Code code);
 
@@ -271,6 +273,10 @@ struct RestoreOptions {
     /// Ask the peer of a connection to retransmit, by ICMPv6 (RFC 6069), when no ACK of ours can, if it is on the link.
     /// Off: its own timer.
     bool icmp_kick = false;
+    /// The journal that the stack wrote to, opened: the stack comes back at the journal's end, and calls are replayed from
+    /// the snapshot on (keepnet/journal.hpp). Stacks that share one are restored in the order in which they were attached.
+    /// Without it a snapshot with connections of DurabilityPolicy::journal is refused: their peers were promised more.
+    Journal* journal = nullptr;
     /// The arena is known to hold zeros (a fresh mapping): it need not be cleared.
     bool arena_is_zeroed = false;
 };

@@ -39,6 +39,7 @@
 namespace keepnet {
 
 struct Core;
+class Journal;
 
 /// Alignment of an arena, bytes.
 inline constexpr std::size_t arena_alignment = 64;
@@ -382,6 +383,10 @@ class Stack {
     /// until is_suspended(), then cut, commit and exit.
     void suspend(Instant now);
     [[nodiscard]] bool is_suspended() const;
+
+    /// Records this stack's calls from now on (keepnet/journal.hpp), which makes DurabilityPolicy::journal work. Once, before
+    /// the first socket. The journal must outlive the stack. Fails: invalid_state, no_memory (Journal::stacks_max).
+    std::expected<void, Error> attach_journal(Journal& journal);
 
     // --- after a restore ---
 

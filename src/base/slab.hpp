@@ -55,6 +55,10 @@ struct FirstEditAfterCut {
     static void run(T&, CutNumber /*stamp*/, const CutControl&) {}
 };
 
+/// What the journal writes of one object that changed: at most so many bytes.
+template <class T>
+inline constexpr std::size_t delta_bytes_max = sizeof(T) + 48;
+
 template <class T>
 class Slab {
     static_assert(std::is_trivially_copyable_v<T> && std::is_standard_layout_v<T>);
@@ -268,6 +272,7 @@ class Slab {
     void stamp(std::uint32_t index) {
         meta_[index].stamp = control_->current;
         changed_.note(index, control_->current);
+        control_->pending_bytes += delta_bytes_max<T>;
     }
 
     SlabCounts* counts_ = nullptr;

@@ -1,9 +1,12 @@
+#include <algorithm>
+#include <random>
 #include <utility>
 
 #include <keepnet/checkpoint.hpp>
 
 #include "checkpoint/decode.hpp"
 #include "stack/core.hpp"
+#include "stack/journal_core.hpp"
 
 namespace keepnet::checkpoint {
 namespace {
@@ -28,6 +31,32 @@ Duration elapsed_of(const RestoreOptions& options, const HeaderFacts& header) {
         if (__builtin_sub_overflow(*options.wall_clock_ns, *header.wall_clock_ns, &elapsed.ns)) elapsed = {};
     }
     return elapsed.ns > 0 ? elapsed : Duration{};
+}
+
+bool has_journaled_connection(const World& w) {
+    bool found = false;
+    w.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
+        found = found || c.policy == DurabilityPolicy::journal;
+    });
+    return found;
+}
+
+/// From the snapshot to the last durable instant. The wire clock that was reserved then.
+std::expected<std::int64_t, Failure> redo_journal(Core& core, Journal* journal) {
+    if (journal == nullptr) {
+        if (!has_journaled_connection(core.world)) return INT64_MIN;
+        return refuse(Code::journal, "the snapshot has connections whose peers were promised what only its journal holds");
+    }
+    std::random_device random;
+    const auto word = [&] { return std::uint64_t{random()} << 32 | random(); };
+    const auto reserved = journal::redo(journal->core(), core, {word(), word()});
+    if (reserved) return *reserved;
+    switch (reserved.error()) {
+        case Error::journal_foreign: return refuse(Code::journal, "the journal is not that of this snapshot");
+        case Error::journal_mismatch:
+            return refuse(Code::journal, "the journal begins behind the snapshot: this is not the newest one");
+        default: return refuse(Code::journal, "the journal does not fit: " + std::string(name(reserved.error())));
+    }
 }
 
 std::vector<SocketReport> report_sockets(const Stack& stack) {
@@ -99,6 +128,11 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
     const auto core = decode_core(arena, config, *decoder, options.arena_is_zeroed, blobs);
     if (!core) return std::unexpected(core.error());
 
+    const auto reserved = redo_journal(**core, options.journal);
+    if (!reserved) {
+        (*core)->world.header->magic = 0;
+        return std::unexpected(reserved.error());
+    }
     const durability::ResumeOptions resume{.now = options.now,
                                            .elapsed = elapsed_of(options, header),
                                            .entropy = options.entropy,
@@ -106,8 +140,10 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
                                            .epoch = epoch,
                                            .clone = options.clone,
                                            .address_map = options.address_map,
-                                           .wire_clock_reserved_ns = header.record.wire_clock_reserved_ns};
+                                           .wire_clock_reserved_ns =
+                                               std::max(header.record.wire_clock_reserved_ns, *reserved)};
     resume_core(**core, resume);
+    if (options.journal != nullptr) journal::on_resumed(**core);
     if (!options.clone) apply_policy(**core, options.policy);
     Restored restored{.stack = Stack(**core),
                       .blobs = std::move(blobs),

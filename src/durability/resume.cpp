@@ -82,6 +82,7 @@ void shift_times(World& w, Duration by, Duration aged) {
 }
 
 void renew(World& w, const ResumeOptions& options) {
+    w.cuts().flush = 0;
     w.cuts().outstanding = {};  // before any edit: no edges for cuts that are over
     const Duration elapsed = std::clamp(options.elapsed, Duration{0}, elapsed_max);
     w.header->generations = std::min(w.header->generations + generation_jump, handle_generation_max);

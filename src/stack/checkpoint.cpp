@@ -1,6 +1,7 @@
 // The core's side of checkpoints: cut, commit, suspend, claims.
 #include "durability/cut.hpp"
 #include "stack/core.hpp"
+#include "stack/journal_core.hpp"
 
 namespace keepnet {
 
@@ -30,7 +31,14 @@ Duration longest_round_trip(const World& w) {
 std::expected<CutId, Error> Stack::cut(CutId since) {
     const Step step(*core_);
     save_devices(*core_);
-    return durability::cut(core_->world, core_->sweep_queue, core_->now(), since);
+    JournalCore* j = core_->journal;
+    const CutNumber number = core_->world.cuts().current;
+    if (j != nullptr) {
+        if (const auto noted = journal::on_cut(*j, *core_); !noted) return std::unexpected(noted.error());
+    }
+    const auto cut = durability::cut(core_->world, core_->sweep_queue, core_->now(), since);
+    if (!cut && j != nullptr) journal::on_abandoned(*j, *core_, number);
+    return cut;
 }
 
 bool Stack::sweep() {
@@ -43,10 +51,11 @@ std::expected<void, Error> Stack::committed(CutId cut) {
     if (!durability::is_outstanding(core_->world, cut)) return std::unexpected(Error::unknown_cut);
     // The marks need the edges that belong to the outstanding cut, so they move first.
     auto tcp_cx = core_->tcp_context();
-    tcp::on_committed(tcp_cx, cut);
+    tcp::on_committed(tcp_cx, cut, CommitBy::snapshot);
     auto udp_cx = core_->udp_context();
-    udp::on_committed(udp_cx, cut);
+    udp::on_committed(udp_cx, cut, CommitBy::snapshot);
     durability::committed(core_->world, core_->sweep_queue, cut);
+    if (core_->journal != nullptr) journal::on_committed(*core_->journal, *core_, cut);
     return {};
 }
 
@@ -56,8 +65,11 @@ std::expected<void, Error> Stack::abandoned(CutId cut) {
     auto cx = core_->tcp_context();
     tcp::on_abandoned(cx, cut);
     durability::abandoned(core_->world, core_->sweep_queue, cut);
+    if (core_->journal != nullptr) journal::on_abandoned(*core_->journal, *core_, cut);
     return {};
 }
+
+std::expected<void, Error> Stack::attach_journal(Journal& journal) { return journal::attach(journal.core(), *core_); }
 
 void Stack::suspend(Instant now) {
     const Step step(*core_);

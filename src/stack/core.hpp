@@ -32,6 +32,8 @@ class InputSeam {
     ~InputSeam() = default;
 };
 
+struct JournalCore;
+
 struct Core {
     World world;
     durability::SweepQueue sweep_queue;
@@ -41,6 +43,8 @@ struct Core {
     udp::Tables udp_tables;
     InputSeam* input_seam = nullptr;       ///< null: deliveries are calls
     ip::OutputSeam* output_seam = nullptr; ///< null: output requests are calls
+    JournalCore* journal = nullptr;        ///< null: calls are not recorded
+    std::uint8_t journal_stack = 0;        ///< which of the journal's stacks this is
 
     [[nodiscard]] Instant now() const { return world.stack().now; }
     [[nodiscard]] ip::IpContext ip_context() { return {{{world, now()}, ports}, loopback, output_seam}; }

@@ -1,7 +1,8 @@
 // Options, observation and enumeration of sockets.
+#include "stack/calls.hpp"
 #include "stack/core.hpp"
 
-namespace keepnet {
+namespace keepnet::calls {
 
 namespace {
 
@@ -112,30 +113,30 @@ Readiness readiness_of(Core& core, const SocketState& s) {
 
 }  // namespace
 
-std::expected<void, Error> Stack::set_option(SocketHandle socket, SocketOption option, std::int64_t value) {
-    const Step step(*core_);
-    World& w = core_->world;
+std::expected<void, Error> set_option(Core& core, SocketHandle socket, SocketOption option, std::int64_t value) {
+    const Step step(core);
+    World& w = core.world;
     const SocketState* s = w.sockets.find({socket.raw});
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     SocketState changed = *s;
     if (!put_option(changed, w.config(), option, value)) return std::unexpected(Error::invalid_argument);
     w.sockets.edit(SocketRef{socket.raw}) = changed;
     if (changed.kind == SocketKind::tcp) {
-        auto cx = core_->tcp_context();
+        auto cx = core.tcp_context();
         tcp::on_option(cx, {socket.raw}, option);
     }
     return {};
 }
 
-std::expected<std::int64_t, Error> Stack::option(SocketHandle socket, SocketOption option) const {
-    const SocketState* s = core_->world.sockets.find({socket.raw});
+std::expected<std::int64_t, Error> option(Core& core, SocketHandle socket, SocketOption option) {
+    const SocketState* s = core.world.sockets.find({socket.raw});
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     if (!is_known(option)) return std::unexpected(Error::invalid_argument);
     return get_option(s->options, option);
 }
 
-std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
-    const SocketState* s = core_->world.sockets.find({socket.raw});
+std::expected<SocketInfo, Error> info(Core& core, SocketHandle socket) {
+    const SocketState* s = core.world.sockets.find({socket.raw});
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     SocketInfo info;
     info.kind = s->kind;
@@ -146,45 +147,36 @@ std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
     info.verdict = s->verdict;
     info.claimed = s->claimed;
     info.error = s->error;
-    if (s->kind == SocketKind::tcp) tcp::fill_info(core_->tcp_context(), *s, info);
+    if (s->kind == SocketKind::tcp) tcp::fill_info(core.tcp_context(), *s, info);
     return info;
 }
 
-std::expected<Error, Error> Stack::take_error(SocketHandle socket) {
-    const Step step(*core_);
-    const SocketState* s = core_->world.sockets.find({socket.raw});
+std::expected<Error, Error> take_error(Core& core, SocketHandle socket) {
+    const Step step(core);
+    const SocketState* s = core.world.sockets.find({socket.raw});
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     const Error error = s->error;
-    if (error != Error::invalid) core_->world.sockets.edit(SocketRef{socket.raw}).error = Error::invalid;
+    if (error != Error::invalid) core.world.sockets.edit(SocketRef{socket.raw}).error = Error::invalid;
     return error;
 }
 
-SocketHandle Stack::next_socket(SocketHandle after) const {
-    const auto& sockets = core_->world.sockets;
-    const std::uint32_t i = sockets.next(after ? SocketRef{after.raw}.index() + 1 : 0);
-    return i == BitTree::none ? SocketHandle{} : SocketHandle{sockets.handle_of(i).raw};
-}
-
-std::expected<Readiness, Error> Stack::readiness(SocketHandle socket) const {
-    const SocketState* s = core_->world.sockets.find({socket.raw});
+std::expected<Readiness, Error> readiness(Core& core, SocketHandle socket) {
+    const SocketState* s = core.world.sockets.find({socket.raw});
     if (s == nullptr) return std::unexpected(Error::stale_handle);
-    return readiness_of(*core_, *s);
+    return readiness_of(core, *s);
 }
 
-std::optional<SocketHandle> Stack::next_ready() {
-    const Step step(*core_);
-    World& w = core_->world;
+std::optional<SocketHandle> next_ready(Core& core) {
+    const Step step(core);
+    World& w = core.world;
     for (;;) {
         const std::uint32_t i = w.changed_sockets.find_cyclic(w.stack().ready_cursor);
         if (i == BitTree::none) return {};
         w.changed_sockets.clear(i);
-        if (!w.sockets.is_live(i) || readiness_of(*core_, w.sockets.get(i)).bits == 0) continue;
+        if (!w.sockets.is_live(i) || readiness_of(core, w.sockets.get(i)).bits == 0) continue;
         w.edit_stack().ready_cursor = i + 1;
         return SocketHandle{w.sockets.handle_of(i).raw};
     }
 }
 
-const Statistics& Stack::statistics() const { return core_->world.statistics.get(0U); }
-const StackConfig& Stack::config() const { return core_->world.config(); }
-
-}  // namespace keepnet
+}  // namespace keepnet::calls

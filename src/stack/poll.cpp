@@ -5,6 +5,7 @@
 #include "durability/cut.hpp"
 #include "nd/nd.hpp"
 #include "stack/core.hpp"
+#include "stack/journal_core.hpp"
 
 namespace keepnet {
 
@@ -158,11 +159,15 @@ PollResult Stack::poll(Instant now) {
         const Step step(*core_);
         w.edit_stack().now = later(now, core_->now());
         w.pool.unpark(unpark_per_poll);
-        w.interfaces.for_each([&](std::uint32_t i, const InterfaceState&) { receive_burst(*core_, i + 1, result); });
+        JournalCore* j = core_->journal;
+        if (j == nullptr || journal::may_receive(*j)) {
+            w.interfaces.for_each([&](std::uint32_t i, const InterfaceState&) { receive_burst(*core_, i + 1, result); });
+        }
         receive_loopback(*core_);
         run_timers(*core_);
         tell_homeless(*core_);
         return_unreachable(*core_);
+        if (j != nullptr) journal::turn(*j, *core_);
         send_all(*core_, result);
         durability::sweep(w, core_->sweep_queue, w.config().poll.sweep_objects);
     }
@@ -179,13 +184,16 @@ Instant Stack::next_deadline() const {
         udp::has_output(core_->udp_context())) {
         return core_->now();
     }
+    if (core_->journal != nullptr) next = earlier(next, journal::next_deadline(*core_->journal, *core_));
     if (w.cuts().sweeping) next = earlier(next, core_->now() + sweep_retry);
     if (has_frames_waiting(*core_)) next = earlier(next, core_->now() + transmit_retry);
     return next;
 }
 
 Instant Stack::commit_wanted() const {
-    return earlier(tcp::commit_wanted(core_->tcp_context()), udp::commit_wanted(core_->udp_context()));
+    const Instant since = earlier(tcp::commit_wanted(core_->tcp_context()), udp::commit_wanted(core_->udp_context()));
+    const JournalCore* j = core_->journal;
+    return j != nullptr && journal::wants_snapshot(*j, *core_) ? earlier(since, core_->now()) : since;
 }
 
 }  // namespace keepnet

@@ -1,10 +1,11 @@
 // The socket methods of Stack: they check the handle and the argument, choose endpoints, and hand on to the protocol.
 #include <cstring>
 
+#include "stack/calls.hpp"
 #include "stack/core.hpp"
 #include "stack/ports.hpp"
 
-namespace keepnet {
+namespace keepnet::calls {
 
 namespace {
 
@@ -108,93 +109,93 @@ std::expected<SocketHandle, Error> open(Core& core, SocketKind kind) {
 
 }  // namespace
 
-std::expected<SocketHandle, Error> Stack::open_tcp() {
-    const Step step(*core_);
-    return open(*core_, SocketKind::tcp);
+std::expected<SocketHandle, Error> open_tcp(Core& core) {
+    const Step step(core);
+    return open(core, SocketKind::tcp);
 }
 
-std::expected<SocketHandle, Error> Stack::open_udp() {
-    const Step step(*core_);
-    return open(*core_, SocketKind::udp);
+std::expected<SocketHandle, Error> open_udp(Core& core) {
+    const Step step(core);
+    return open(core, SocketKind::udp);
 }
 
-std::expected<SocketHandle, Error> Stack::bind(SocketHandle socket, const Endpoint& local) {
-    const Step step(*core_);
-    World& w = core_->world;
-    const SocketState* s = find(*core_, socket);
+std::expected<SocketHandle, Error> bind(Core& core, SocketHandle socket, const Endpoint& local) {
+    const Step step(core);
+    World& w = core.world;
+    const SocketState* s = find(core, socket);
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     if (s->is_bound || s->connection || s->listener) return std::unexpected(Error::invalid_state);
     if (!local.address.is_unspecified() && !local.address.is_multicast() &&
-        !ip::find_address(core_->ip_context(), local.address, local.interface, true)) {
+        !ip::find_address(core.ip_context(), local.address, local.interface, true)) {
         return std::unexpected(Error::address_not_available);
     }
     if (local.address.is_multicast() && s->kind == SocketKind::tcp) return std::unexpected(Error::invalid_argument);
     if (local.port != 0) {
-        if (const SocketHandle restored = find_claimable(*core_, *s, local)) {
-            return exchange(*core_, socket, restored);
+        if (const SocketHandle restored = find_claimable(core, *s, local)) {
+            return exchange(core, socket, restored);
         }
     }
     Endpoint bound = local;
     if (bound.port == 0) {
-        const auto port = pick_port(*core_, s->kind, local, {});
+        const auto port = pick_port(core, s->kind, local, {});
         if (!port) return std::unexpected(Error::no_ports);
         bound.port = *port;
-    } else if (!is_endpoint_free(*core_, s->kind, bound, s->options.reuse_address)) {
+    } else if (!is_endpoint_free(core, s->kind, bound, s->options.reuse_address)) {
         return std::unexpected(Error::address_in_use);
     }
     SocketState& edited = w.sockets.edit(SocketRef{socket.raw});
     edited.local = bound;
     edited.is_bound = true;
     if (edited.kind == SocketKind::udp) {
-        auto cx = core_->udp_context();
+        auto cx = core.udp_context();
         udp::enter(cx, edited.udp.index());
     } else {
-        auto cx = core_->tcp_context();
+        auto cx = core.tcp_context();
         tcp::on_bound(cx, {socket.raw});
     }
     return socket;
 }
 
-std::expected<SocketHandle, Error> Stack::listen(SocketHandle socket, std::uint32_t backlog) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+std::expected<SocketHandle, Error> listen(Core& core, SocketHandle socket, std::uint32_t backlog) {
+    const Step step(core);
+    if (const Error e = check(core, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
     if (backlog == 0) return std::unexpected(Error::invalid_argument);
-    const SocketState& s = *find(*core_, socket);
+    const SocketState& s = *find(core, socket);
     if (s.connection) return std::unexpected(Error::invalid_state);
     if (!s.is_bound) {
-        const auto port = pick_port(*core_, SocketKind::tcp, s.local, {});
+        const auto port = pick_port(core, SocketKind::tcp, s.local, {});
         if (!port) return std::unexpected(Error::no_ports);
-        SocketState& edited = core_->world.sockets.edit(SocketRef{socket.raw});
+        SocketState& edited = core.world.sockets.edit(SocketRef{socket.raw});
         edited.local.port = *port;
         edited.is_bound = true;
-        auto cx = core_->tcp_context();
+        auto cx = core.tcp_context();
         tcp::on_bound(cx, {socket.raw});
     }
-    auto cx = core_->tcp_context();
+    auto cx = core.tcp_context();
     if (const auto done = tcp::listen(cx, {socket.raw}, backlog); !done) return std::unexpected(done.error());
     return socket;
 }
 
-std::expected<SocketHandle, Error> Stack::accept(SocketHandle listener) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, listener, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
-    auto cx = core_->tcp_context();
+std::expected<SocketHandle, Error> accept(Core& core, SocketHandle listener) {
+    const Step step(core);
+    if (const Error e = check(core, listener, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+    auto cx = core.tcp_context();
     const auto accepted = tcp::accept(cx, {listener.raw});
     if (!accepted) return std::unexpected(accepted.error());
     return SocketHandle{accepted->raw};
 }
 
-std::expected<void, Error> Stack::connect(SocketHandle socket, const Endpoint& remote) {
-    const Step step(*core_);
-    World& w = core_->world;
-    const SocketState* s = find(*core_, socket);
+std::expected<void, Error> connect(Core& core, SocketHandle socket, const Endpoint& remote) {
+    const Step step(core);
+    World& w = core.world;
+    const SocketState* s = find(core, socket);
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     if (!is_valid_remote(remote)) return std::unexpected(Error::invalid_argument);
     const SocketRef ref{socket.raw};
     if (s->kind == SocketKind::udp) {
-        auto cx = core_->udp_context();
+        auto cx = core.udp_context();
         if (s->is_bound) udp::leave(cx, s->udp.index());
-        const Error e = bind_towards(*core_, ref, remote);
+        const Error e = bind_towards(core, ref, remote);
         if (e == Error::invalid) w.sockets.edit(ref).remote = remote;
         if (w.sockets.get(ref).is_bound) udp::enter(cx, s->udp.index());
         if (e != Error::invalid) return std::unexpected(e);
@@ -208,8 +209,8 @@ std::expected<void, Error> Stack::connect(SocketHandle socket, const Endpoint& r
     }
     if (remote.address.is_multicast()) return std::unexpected(Error::invalid_argument);
     const SocketState before = *s;
-    auto cx = core_->tcp_context();
-    if (const Error e = bind_towards(*core_, ref, remote); e != Error::invalid) return std::unexpected(e);
+    auto cx = core.tcp_context();
+    if (const Error e = bind_towards(core, ref, remote); e != Error::invalid) return std::unexpected(e);
     const auto done = tcp::connect(cx, ref, remote);
     if (!done) {
         SocketState& edited = w.sockets.edit(ref);
@@ -219,41 +220,36 @@ std::expected<void, Error> Stack::connect(SocketHandle socket, const Endpoint& r
     return done;
 }
 
-std::expected<std::size_t, Error> Stack::send(SocketHandle socket, ByteView data, bool more) {
-    const ByteView one[] = {data};
-    return send(socket, std::span<const ByteView>(one), more);
-}
-
-std::expected<std::size_t, Error> Stack::send(SocketHandle socket, std::span<const ByteView> data, bool more) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
-    auto cx = core_->tcp_context();
+std::expected<std::size_t, Error> send(Core& core, SocketHandle socket, std::span<const ByteView> data, bool more) {
+    const Step step(core);
+    if (const Error e = check(core, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+    auto cx = core.tcp_context();
     return tcp::send(cx, {socket.raw}, data, more);
 }
 
-std::expected<std::size_t, Error> Stack::send_room(SocketHandle socket) const {
-    if (const Error e = check(*core_, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
-    return tcp::send_room(core_->tcp_context(), {socket.raw});
+std::expected<std::size_t, Error> send_room(Core& core, SocketHandle socket) {
+    if (const Error e = check(core, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+    return tcp::send_room(core.tcp_context(), {socket.raw});
 }
 
-std::expected<std::size_t, Error> Stack::peek(SocketHandle socket, std::span<ByteView> out, std::size_t skip) const {
-    if (const Error e = check(*core_, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
-    return tcp::peek(core_->tcp_context(), {socket.raw}, out, skip);
+std::expected<std::size_t, Error> peek(Core& core, SocketHandle socket, std::span<ByteView> out, std::size_t skip) {
+    if (const Error e = check(core, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+    return tcp::peek(core.tcp_context(), {socket.raw}, out, skip);
 }
 
-std::expected<void, Error> Stack::consume(SocketHandle socket, std::size_t bytes) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
-    auto cx = core_->tcp_context();
+std::expected<void, Error> consume(Core& core, SocketHandle socket, std::size_t bytes) {
+    const Step step(core);
+    if (const Error e = check(core, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+    auto cx = core.tcp_context();
     return tcp::consume(cx, {socket.raw}, bytes);
 }
 
-std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableBytes out) {
+std::expected<std::size_t, Error> receive(Core& core, SocketHandle socket, MutableBytes out) {
     if (out.empty()) return 0;
     std::array<ByteView, 64> views;
     std::size_t copied = 0;
     while (copied < out.size()) {
-        const auto n = peek(socket, views);
+        const auto n = peek(core, socket, views, 0);
         if (!n) {
             if (copied == 0) return std::unexpected(n.error());
             break;
@@ -265,15 +261,15 @@ std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableByt
             copied += part;
             taken += part;
         }
-        if (const auto done = consume(socket, taken); !done) return std::unexpected(done.error());
+        if (const auto done = consume(core, socket, taken); !done) return std::unexpected(done.error());
     }
     return copied;
 }
 
-std::expected<void, Error> Stack::shutdown(SocketHandle socket, CloseDirection direction) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
-    auto cx = core_->tcp_context();
+std::expected<void, Error> shutdown(Core& core, SocketHandle socket, CloseDirection direction) {
+    const Step step(core);
+    if (const Error e = check(core, socket, SocketKind::tcp); e != Error::invalid) return std::unexpected(e);
+    auto cx = core.tcp_context();
     return tcp::shutdown(cx, {socket.raw}, direction);
 }
 
@@ -298,24 +294,24 @@ std::expected<void, Error> end(Core& core, SocketHandle socket, void (*end_tcp)(
 
 }  // namespace
 
-std::expected<void, Error> Stack::close(SocketHandle socket) { return end(*core_, socket, tcp::close); }
-std::expected<void, Error> Stack::abort(SocketHandle socket) { return end(*core_, socket, tcp::abort); }
+std::expected<void, Error> close(Core& core, SocketHandle socket) { return end(core, socket, tcp::close); }
+std::expected<void, Error> abort(Core& core, SocketHandle socket) { return end(core, socket, tcp::abort); }
 
-std::expected<void, Error> Stack::send_datagram(SocketHandle socket, const SendDatagram& how, ByteView payload) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, socket, SocketKind::udp); e != Error::invalid) return std::unexpected(e);
+std::expected<void, Error> send_datagram(Core& core, SocketHandle socket, const SendDatagram& how, ByteView payload) {
+    const Step step(core);
+    if (const Error e = check(core, socket, SocketKind::udp); e != Error::invalid) return std::unexpected(e);
     const SocketRef ref{socket.raw};
-    const SocketState& s = core_->world.sockets.get(ref);
+    const SocketState& s = core.world.sockets.get(ref);
     const bool is_connected = s.remote.port != 0;
     if (how.destination.port == 0 && !is_connected) return std::unexpected(Error::not_connected);
     if (how.destination.port != 0 && !is_valid_remote(how.destination)) {
         return std::unexpected(Error::invalid_argument);
     }
-    auto cx = core_->udp_context();
+    auto cx = core.udp_context();
     if (!s.is_bound) {
-        const auto port = pick_port(*core_, SocketKind::udp, s.local, {});
+        const auto port = pick_port(core, SocketKind::udp, s.local, {});
         if (!port) return std::unexpected(Error::no_ports);
-        SocketState& edited = core_->world.sockets.edit(ref);
+        SocketState& edited = core.world.sockets.edit(ref);
         edited.local.port = *port;
         edited.is_bound = true;
         udp::enter(cx, edited.udp.index());
@@ -323,16 +319,16 @@ std::expected<void, Error> Stack::send_datagram(SocketHandle socket, const SendD
     return udp::send(cx, ref, how, payload);
 }
 
-std::expected<ReceivedDatagram, Error> Stack::peek_datagram(SocketHandle socket) const {
-    if (const Error e = check(*core_, socket, SocketKind::udp); e != Error::invalid) return std::unexpected(e);
-    return udp::peek(core_->udp_context(), {socket.raw});
+std::expected<ReceivedDatagram, Error> peek_datagram(Core& core, SocketHandle socket) {
+    if (const Error e = check(core, socket, SocketKind::udp); e != Error::invalid) return std::unexpected(e);
+    return udp::peek(core.udp_context(), {socket.raw});
 }
 
-std::expected<void, Error> Stack::consume_datagram(SocketHandle socket) {
-    const Step step(*core_);
-    if (const Error e = check(*core_, socket, SocketKind::udp); e != Error::invalid) return std::unexpected(e);
-    auto cx = core_->udp_context();
+std::expected<void, Error> consume_datagram(Core& core, SocketHandle socket) {
+    const Step step(core);
+    if (const Error e = check(core, socket, SocketKind::udp); e != Error::invalid) return std::unexpected(e);
+    auto cx = core.udp_context();
     return udp::consume(cx, {socket.raw});
 }
 
-}  // namespace keepnet
+}  // namespace keepnet::calls

@@ -10,6 +10,7 @@
 
 #include "base/handle.hpp"
 #include "base/packet_pool.hpp"
+#include "base/slab.hpp"
 
 namespace keepnet {
 
@@ -40,5 +41,10 @@ struct PendingPacketState {
     std::array<std::uint8_t, pending_header_bytes> header{};  ///< IPv6 and transport header
     std::array<Slice, pending_slices> slices{};               ///< each holds a reference
 };
+
+/// With the bytes under its slices.
+template <>
+inline constexpr std::size_t delta_bytes_max<PendingPacketState> =
+    sizeof(PendingPacketState) + pending_slices * (packet_buffer_bytes + 48) + 48;
 
 }  // namespace keepnet

@@ -7,6 +7,7 @@
 #include "base/handle.hpp"
 #include "base/packet_pool.hpp"
 #include "base/seq.hpp"
+#include "base/slab.hpp"
 
 namespace keepnet {
 
@@ -15,6 +16,10 @@ struct SliceNodeState {
     Seq seq{};         ///< sequence number of its first byte
     Link next{};
 };
+
+/// With the bytes under it.
+template <>
+inline constexpr std::size_t delta_bytes_max<SliceNodeState> = sizeof(SliceNodeState) + packet_buffer_bytes + 96;
 
 /// `bytes` is the sum over the nodes; a consumed prefix of the head is cut off its slice.
 struct ByteQueueState {

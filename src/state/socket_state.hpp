@@ -12,6 +12,7 @@
 #include "base/cut_control.hpp"
 #include "base/handle.hpp"
 #include "base/packet_pool.hpp"
+#include "base/slab.hpp"
 
 namespace keepnet {
 
@@ -79,5 +80,8 @@ struct DatagramState {
     Instant held_since{};
     Slice payload{};                    ///< holds a reference, unless its length is 0
 };
+
+template <>
+inline constexpr std::size_t delta_bytes_max<DatagramState> = sizeof(DatagramState) + packet_buffer_bytes + 96;
 
 }  // namespace keepnet

@@ -99,7 +99,8 @@ struct DurableMarks {
     Seq snd_durable{};             ///< nothing transmitted at or above it
     Seq consumed{};                ///< the window's edge is computed from here
     std::uint32_t buffer = 0;      ///< and from this size
-    std::array<CutEdge, 2> edges{};
+    /// By place in CutControl::outstanding, and, last, the journal's flush that is being written.
+    std::array<CutEdge, 3> edges{};
     Instant held_since = never;    ///< since when something waits for a commit
     CutNumber died_after = 0;      ///< tombstone: gone when this cut, or a later one, is committed
 };
@@ -199,6 +200,9 @@ struct FirstEditAfterCut<TcpConnectionState> {
             const CutNumber cut = control.outstanding[i];
             if (cut == 0 || stamp > cut) continue;
             c.marks.edges[i] = {cut, c.rcv.nxt, snd_end(c), rcv_consumed(c), c.rcv.buffer};
+        }
+        if (control.flush != 0 && stamp <= control.flush) {
+            c.marks.edges.back() = {control.flush, c.rcv.nxt, snd_end(c), rcv_consumed(c), c.rcv.buffer};
         }
     }
 };

@@ -92,7 +92,7 @@ bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s) {
     const SocketState& parent = w.sockets.get(w.listeners.get(listener).socket);
     const wire::TcpOptions& offered = s.repr.options;
     // A cookie is a promise, and the secret behind it must outlive a crash: none before anything is durable.
-    const bool is_anything_durable = w.statistics.get(0U).cuts_committed != 0 || stack.restarts != 0;
+    const bool is_anything_durable = w.statistics.get(0U).cuts_committed != 0 || w.cuts().flushed != 0 || stack.restarts != 0;
     if (holds_output(parent.options.policy) && !is_anything_durable) return false;
     const std::uint16_t mss = offered.mss ? *offered.mss : w.config().tcp.mss_default;
     ip::OutputRequest r;

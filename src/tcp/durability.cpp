@@ -41,14 +41,18 @@ bool edge_at(const TcpContext& cx, std::uint32_t i, CutNumber n, CutEdge& edge) 
     return false;
 }
 
-void move_marks(TcpConnectionState& c, const CutEdge& edge) {
+void move_marks(TcpConnectionState& c, const CutEdge& edge, CommitBy by) {
     DurableMarks& m = c.marks;
-    m.rcv_durable = max_seq(m.rcv_durable, edge.rcv_nxt);
-    m.snd_durable = max_seq(m.snd_durable, edge.snd_end);
-    m.consumed = max_seq(m.consumed, edge.consumed);
-    m.buffer = edge.buffer;
+    const bool is_snapshot = by == CommitBy::snapshot;
+    if (is_snapshot || c.policy == DurabilityPolicy::journal) {
+        m.rcv_durable = max_seq(m.rcv_durable, edge.rcv_nxt);
+        m.consumed = max_seq(m.consumed, edge.consumed);
+        m.buffer = edge.buffer;
+    }
+    if (is_snapshot || c.send_policy == DurabilityPolicy::journal) m.snd_durable = max_seq(m.snd_durable, edge.snd_end);
+    // A snapshot makes every earlier cut durable; a flush says nothing of a snapshot that somebody still writes.
     for (CutEdge& e : m.edges) {
-        if (e.cut != 0 && e.cut <= edge.cut) e = {};
+        if (e.cut != 0 && (e.cut == edge.cut || (is_snapshot && e.cut < edge.cut))) e = {};
     }
     if (after(acknowledgeable(c), c.rcv.acked)) c.ack_now = true;
     if (is_window_update_due(c)) c.window_update_owed = true;
@@ -61,17 +65,19 @@ void restart_held_since(TcpContext& cx, std::uint32_t i, TcpConnectionState& c, 
     c.marks.held_since = !is_output_held(c) ? never : extra.moved_in > n ? extra.moved_at : cx.now;
 }
 
-void commit_connection(TcpContext& cx, std::uint32_t i, CutNumber n) {
+void commit_connection(TcpContext& cx, std::uint32_t i, CutNumber n, CommitBy by) {
+    if (by == CommitBy::journal && cx.w.connections.get(i).policy != DurabilityPolicy::journal) return;
     CutEdge edge{};
     const bool was_there = edge_at(cx, i, n, edge);
     const CutNumber died_after = cx.w.connections.get(i).marks.died_after;
     if (!was_there && died_after == 0) return;
     TcpConnectionState& c = cx.w.connections.edit(i);
     if (is_dead(c)) {
-        if (died_after != 0 && died_after <= n) lift_tombstone(cx, c);
+        const bool is_durable = by == CommitBy::snapshot || c.send_policy == DurabilityPolicy::journal;
+        if (is_durable && died_after != 0 && died_after <= n) lift_tombstone(cx, c);
         return;
     }
-    move_marks(c, edge);
+    move_marks(c, edge, by);
     restart_held_since(cx, i, c, n);
     settle(cx, c);
 }
@@ -86,12 +92,18 @@ void lift_listeners(TcpContext& cx, CutNumber n) {
     }
 }
 
+/// Whose commit lets out what is held of `c`?
+void want_commit(Tables& t, const TcpConnectionState& c) {
+    if (c.send_policy == DurabilityPolicy::snapshot) t.held_since = earlier(t.held_since, c.marks.held_since);
+    if (c.policy == DurabilityPolicy::journal) t.flush_since = earlier(t.flush_since, c.marks.held_since);
+}
+
 void find_held_since(TcpContext& cx) {
     Tables& t = cx.tables;
-    t.held_since = never;
+    t.held_since = t.flush_since = never;
     t.held_stale = false;
     for (std::uint32_t i = t.held.find(0); i != BitTree::none; i = t.held.find(i + 1)) {
-        t.held_since = earlier(t.held_since, cx.w.connections.get(i).marks.held_since);
+        want_commit(t, cx.w.connections.get(i));
     }
 }
 
@@ -130,7 +142,7 @@ void note_held(TcpContext& cx, TcpConnectionState& c) {
         extra.moved_at = cx.now;
     }
     if (c.marks.held_since == never) c.marks.held_since = cx.now;
-    t.held_since = earlier(t.held_since, c.marks.held_since);
+    want_commit(t, c);
 }
 
 void forget_held(TcpContext& cx, std::uint32_t i) {
@@ -140,22 +152,23 @@ void forget_held(TcpContext& cx, std::uint32_t i) {
     t.held_stale = true;
 }
 
-Instant commit_wanted(const TcpContext& cx) {
+Instant commit_wanted(const TcpContext& cx, CommitBy by) {
     Tables& t = cx.tables;
     if (t.held_stale) {
         TcpContext again = cx;
         find_held_since(again);
     }
+    const Instant since = by == CommitBy::snapshot ? t.held_since : t.flush_since;
     // Ends that wait for a commit keep their slots: ask before these run out.
     const bool pressed =
         cx.w.stack().silent_until != 0 || t.tombstones > cx.w.config().capacity.tcp_tombstones / 2;
-    return pressed ? earlier(t.held_since, cx.now) : t.held_since;
+    return pressed ? earlier(since, cx.now) : since;
 }
 
-void on_committed(TcpContext& cx, CutNumber n) {
+void on_committed(TcpContext& cx, CutNumber n, CommitBy by) {
     Tables& t = cx.tables;
     for (std::uint32_t i = t.held.find(0); i != BitTree::none; i = t.held.find(i + 1))
-        commit_connection(cx, i, n);
+        commit_connection(cx, i, n, by);
     lift_listeners(cx, n);
     const CutNumber silent_until = cx.w.stack().silent_until;
     if (silent_until != 0 && silent_until <= n) cx.w.edit_stack().silent_until = 0;

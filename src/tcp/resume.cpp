@@ -137,14 +137,14 @@ void count_uses(TcpContext& cx) {
 
 }  // namespace
 
-void drop_restored(TcpContext& cx, std::uint32_t connection, bool tell_peer) {
+void drop_restored(TcpContext& cx, std::uint32_t connection, bool tell_peer, Error error, Verdict verdict) {
     TcpConnectionState& c = cx.w.connections.edit(connection);
     if (is_dead(c)) return;
-    c.verdict = Verdict::dropped_by_policy;
+    c.verdict = verdict;
     if (tell_peer) {
-        abort_connection(cx, c, Error::dropped_by_policy);
+        abort_connection(cx, c, error);
     } else {
-        end_connection(cx, c, Error::dropped_by_policy, Verdict::dropped_by_policy);
+        end_connection(cx, c, error, verdict);
     }
     settle(cx, c);
 }

@@ -61,7 +61,10 @@ struct Tables {
     std::uint32_t* port_uses = nullptr;  ///< by port: bound sockets, listeners and connections
     std::uint64_t granted_total = 0;
     std::uint32_t tombstones = 0;
-    Instant held_since = never;  ///< the smallest DurableMarks::held_since; may be too early while held_stale
+    /// The smallest DurableMarks::held_since of those that wait for a snapshot, and for the journal; may be too early while
+    /// held_stale.
+    Instant held_since = never;
+    Instant flush_since = never;
     bool held_stale = false;
 
     void place(ArenaCarver& carver, const StackConfig& config);

@@ -68,10 +68,10 @@ bool is_pair_free(const TcpContext& cx, const Endpoint& local, const Endpoint& r
 // --- durability ---
 
 /// The instant since which the longest-waiting output is held; `never`: none is.
-Instant commit_wanted(const TcpContext& cx);
+Instant commit_wanted(const TcpContext& cx, CommitBy by = CommitBy::snapshot);
 /// Marks move to their values at cut `n`; each connection touched owes an ACK and window update; tombstones
 /// go.
-void on_committed(TcpContext& cx, CutNumber n);
+void on_committed(TcpContext& cx, CutNumber n, CommitBy by = CommitBy::snapshot);
 /// The edges recorded for cut `n` are of no use.
 void on_abandoned(TcpContext& cx, CutNumber n);
 /// Windows are granted no more (or again): DURABILITY 9.
@@ -83,8 +83,9 @@ bool is_quiet(const TcpContext& cx);
 void resume(TcpContext& cx);
 /// The same for a clone: every connection is the original's, gets its verdict, and says nothing to anybody, ever.
 void retire_inherited(TcpContext& cx);
-/// A restored connection that shall not go on (Verdict::dropped_by_policy). Behind resume().
-void drop_restored(TcpContext& cx, std::uint32_t connection, bool tell_peer);
+/// A restored connection that shall not go on. Behind resume().
+void drop_restored(TcpContext& cx, std::uint32_t connection, bool tell_peer, Error error = Error::dropped_by_policy,
+                   Verdict verdict = Verdict::dropped_by_policy);
 /// Everything derived, from the state. Changes no state.
 void rebuild(TcpContext& cx);
 /// False when an invariant of a (decoded) connection or listener does not hold. Reads only.

@@ -154,7 +154,8 @@ WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq a
     // RFC 7323 2.2: the window of a SYN is never scaled. DURABILITY 9: a suspended stack shows none.
     if (cx.w.stack().suspend != SuspendPhase::running) return {0, c.rcv.adv};
     const std::uint64_t limit = grant_limit(cx.w);
-    const std::uint64_t left = limit > cx.tables.granted_total ? limit - cx.tables.granted_total : 0;
+    const std::uint64_t pool_left = limit > cx.tables.granted_total ? limit - cx.tables.granted_total : 0;
+    const std::uint64_t left = std::min(pool_left, cx.w.grant_room);
     // Nobody takes more than an eighth of what is left; two segments are everybody's due.
     const std::uint32_t due = 2U * c.mss;
     const std::uint32_t held = c.rcv.adv - ack;

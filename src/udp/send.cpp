@@ -121,6 +121,12 @@ void send_released(UdpContext& cx, std::uint32_t udp_socket) {
     }
 }
 
+/// Is it `by` that lets out what the socket holds?
+bool waits_for(const World& w, const UdpSocketState& u, CommitBy by) {
+    const SocketState* s = w.sockets.find(u.socket);
+    return s != nullptr && (s->options.send_policy == DurabilityPolicy::journal) == (by == CommitBy::journal);
+}
+
 /// Everything held for cut `n` or an earlier one may go.
 void mark_released(UdpContext& cx, const UdpSocketState& u, CutNumber n) {
     for (Link at = u.held_head; at; at = cx.w.datagrams.get(at.index()).next) {
@@ -177,10 +183,11 @@ std::expected<void, Error> send(UdpContext& cx, Handle<SocketState> socket, cons
     return {};
 }
 
-Instant commit_wanted(const UdpContext& cx) {
+Instant commit_wanted(const UdpContext& cx, CommitBy by) {
     if (cx.tables.held() == 0) return never;
     Instant earliest = never;
     cx.w.udp_sockets.for_each([&](std::uint32_t, const UdpSocketState& u) {
+        if (!waits_for(cx.w, u, by)) return;
         for (Link at = u.held_head; at; at = cx.w.datagrams.get(at.index()).next) {
             const DatagramState& d = cx.w.datagrams.get(at.index());
             if (d.after_cut == 0) continue;
@@ -191,9 +198,11 @@ Instant commit_wanted(const UdpContext& cx) {
     return earliest;
 }
 
-void on_committed(UdpContext& cx, CutNumber n) {
+void on_committed(UdpContext& cx, CutNumber n, CommitBy by) {
     if (cx.tables.held() == 0) return;
-    cx.w.udp_sockets.for_each([&](std::uint32_t, const UdpSocketState& u) { mark_released(cx, u, n); });
+    cx.w.udp_sockets.for_each([&](std::uint32_t, const UdpSocketState& u) {
+        if (by == CommitBy::snapshot || waits_for(cx.w, u, by)) mark_released(cx, u, n);
+    });
     run_output(cx);
 }
 

@@ -24,9 +24,9 @@ std::expected<ReceivedDatagram, Error> peek(const UdpContext& cx, Handle<SocketS
 std::expected<void, Error> consume(UdpContext& cx, Handle<SocketState> socket);
 [[nodiscard]] Readiness readiness(const UdpContext& cx, const SocketState& socket);
 /// The instant since which the longest-waiting datagram is held; `never`: none is.
-Instant commit_wanted(const UdpContext& cx);
+Instant commit_wanted(const UdpContext& cx, CommitBy by = CommitBy::snapshot);
 /// Datagrams held for cut `n` or an earlier one go out.
-void on_committed(UdpContext& cx, CutNumber n);
+void on_committed(UdpContext& cx, CutNumber n, CommitBy by = CommitBy::snapshot);
 /// Frees the queues and the UDP part of a socket.
 void release(UdpContext& cx, std::uint32_t udp_socket);
 /// A bound socket appears in, or disappears from, the table. The socket's local endpoint is complete.
