@@ -105,6 +105,7 @@ std::string_view name(Code code) {
         case Code::unknown_cut: return "unknown_cut";
         case Code::input_output: return "input_output";
         case Code::wrong_chain: return "wrong_chain";
+        case Code::journal: return "journal";
     }
     return "invalid";
 }

@@ -203,7 +203,7 @@ void on_fin_ack_transmitted(TcpContext& cx, TcpConnectionState& c) {
 }
 
 void on_sign_of_life(TcpConnectionState& c) {
-    if (c.rtt.backoff == 0 || !is_synchronized(c) || !before(c.snd.una, c.snd.max)) return;
+    if (c.rtt.backoff == 0 || c.snd.wnd == 0 || !is_synchronized(c) || !before(c.snd.una, c.snd.max)) return;
     c.rtt.backoff = 0;
     c.recovery.retransmit_owed = true;
 }

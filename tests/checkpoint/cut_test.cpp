@@ -274,7 +274,7 @@ TEST_CASE("numbers that pass without a cut change nothing about the cuts around 
     Sample sample(config);
     World& w = sample.w();
     SweepQueue& queue = sample.core().sweep_queue;
-    w.connections.edit(0U).policy = DurabilityPolicy::snapshot;
+    w.connections.edit(0U).policy = w.connections.edit(0U).send_policy = DurabilityPolicy::snapshot;
     const Seq at_first = w.connections.get(0U).rcv.nxt;
     const auto first = cut(w, queue, w.stack().now);
     (void)read_all(w, queue, *first);

@@ -37,7 +37,7 @@ TEST_CASE("a decoded state is the one that was encoded, and encodes to the same 
 
 TEST_CASE("a snapshot taken while an earlier cut waits for its commit carries that cut") {
     Sample sample;
-    sample.w().connections.edit(0U).policy = DurabilityPolicy::snapshot;
+    sample.w().connections.edit(0U).policy = sample.w().connections.edit(0U).send_policy = DurabilityPolicy::snapshot;
     const auto first = sample.stack->cut();
     checkpoint::VectorSink sink;
     REQUIRE(checkpoint::encode(*sample.stack, *first, {}, sink).has_value());

@@ -213,7 +213,7 @@ void Sample::add_udp() {
     s.udp = udp;
     s.options.receive_buffer = 64;
     s.options.hold_output = true;
-    s.options.policy = DurabilityPolicy::snapshot;
+    s.options.policy = s.options.send_policy = DurabilityPolicy::snapshot;
     const auto datagram = [&](const Slice& payload, Link next) {
         Handle<DatagramState> d;
         DatagramState& state = make(w().datagrams, d);

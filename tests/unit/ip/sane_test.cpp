@@ -123,7 +123,7 @@ TEST_CASE("sane: UDP sockets and their queues") {
     F f;
     const auto socket = f.open_udp({F::own, 9});
     f.w.sockets.edit(socket).options.hold_output = true;
-    f.w.sockets.edit(socket).options.policy = DurabilityPolicy::snapshot;
+    f.w.sockets.edit(socket).options.policy = f.w.sockets.edit(socket).options.send_policy = DurabilityPolicy::snapshot;
     for (int i = 0; i < 2; ++i) f.receive_udp({.src_port = 7, .dst_port = 9, .payload = Bytes(10)});
     for (int i = 0; i < 2; ++i) {
         auto cx = f.cx();
@@ -176,7 +176,7 @@ TEST_CASE("any frames in any order: no assertion, no leak, no growth, and the st
         const auto any = f.open_udp({{}, 9});
         f.open_udp({F::own, 9}, {F::peer, 7});
         f.w.sockets.edit(any).options.hold_output = true;
-        f.w.sockets.edit(any).options.policy = DurabilityPolicy::snapshot;
+        f.w.sockets.edit(any).options.policy = f.w.sockets.edit(any).options.send_policy = DurabilityPolicy::snapshot;
         for (int step = 0; step < 300; ++step) {
             const Ipv6Address src = address();
             const Ipv6Address dst = pick(2) == 0 ? F::own : address();

@@ -45,7 +45,7 @@ std::expected<void, Error> send(F& f, Handle<SocketState> socket, const Endpoint
 Handle<SocketState> open_holding(F& f, const Endpoint& local) {
     const auto socket = f.open_udp(local);
     f.w.sockets.edit(socket).options.hold_output = true;
-    f.w.sockets.edit(socket).options.policy = DurabilityPolicy::snapshot;
+    f.w.sockets.edit(socket).options.policy = f.w.sockets.edit(socket).options.send_policy = DurabilityPolicy::snapshot;
     return socket;
 }
 
@@ -438,10 +438,10 @@ TEST_CASE("DURABILITY 1: the held queue is bounded, and only policy snapshot hol
     CHECK(f.w.changed_sockets.test(socket.index()));
     CHECK(ready(f, socket).has(Readiness::writable));
     CHECK(f.sent().size() == 2);
-    f.w.sockets.edit(socket).options.policy = DurabilityPolicy::none;
+    f.w.sockets.edit(socket).options.policy = f.w.sockets.edit(socket).options.send_policy = DurabilityPolicy::none;
     REQUIRE(send(f, socket, {F::peer, 7}, Bytes{4}));
     CHECK(f.sent_one().udp->payload == Bytes{4});
-    f.w.sockets.edit(socket).options.policy = DurabilityPolicy::snapshot;
+    f.w.sockets.edit(socket).options.policy = f.w.sockets.edit(socket).options.send_policy = DurabilityPolicy::snapshot;
     for (int i = 0; i < 2; ++i) REQUIRE(send(f, socket, {F::peer, 7}, Bytes{1}));
     f.close_udp(socket);  // what nobody committed goes with the socket
     CHECK(udp::commit_wanted(f.cx()) == never);

@@ -1,0 +1,83 @@
+// A journal store for tests: durable when it is told so, failing when it is told so, and with a torn end.
+#pragma once
+
+#include <cstring>
+#include <vector>
+
+#include <keepnet/journal.hpp>
+
+namespace keepnet::test {
+
+class TestJournalStore final : public JournalStore {
+  public:
+    explicit TestJournalStore(std::size_t capacity = 8U << 20) : capacity_(capacity) {}
+
+    [[nodiscard]] std::uint64_t capacity() const override { return capacity_; }
+    bool write(Lsn at, ByteView bytes) override {
+        if (!pending_.empty() || error != Error::invalid) return false;
+        pending_at_ = at;
+        pending_.assign(bytes.begin(), bytes.end());
+        ++writes;
+        if (is_instant) sync();
+        return true;
+    }
+    Status status() override { return {durable_, error}; }
+    void truncate(Lsn lsn) override {
+        if (lsn <= start_) return;
+        const std::uint64_t gone = std::min<std::uint64_t>(lsn - start_, bytes_.size());
+        bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(gone));
+        start_ = lsn;
+        durable_ = std::max(durable_, lsn);
+    }
+
+    /// What is being written is durable now.
+    void sync() {
+        put(pending_);
+        durable_ = pending_at_ + pending_.size();
+        pending_.clear();
+    }
+    /// What is being written has failed.
+    void fail(Error e) {
+        pending_.clear();
+        error = e;
+    }
+    [[nodiscard]] bool is_busy() const { return !pending_.empty(); }
+    [[nodiscard]] ByteView pending() const { return pending_; }
+    /// A crash: of what is being written so many bytes have come through.
+    void crash(std::size_t survive = 0) {
+        pending_.resize(std::min(survive, pending_.size()));
+        put(pending_);
+        pending_.clear();
+        error = Error::invalid;
+    }
+    /// For Journal::open(): room of the whole capacity.
+    JournalImage image(std::uint64_t id) {
+        room_.assign((capacity_ + 7) / 8, 0);
+        auto* room = reinterpret_cast<std::uint8_t*>(room_.data());
+        std::memcpy(room, bytes_.data(), bytes_.size());
+        return {id, start_, {room, capacity_}};
+    }
+    [[nodiscard]] std::vector<std::uint8_t>& bytes() { return bytes_; }
+    [[nodiscard]] Lsn start() const { return start_; }
+
+    bool is_instant = true;
+    Error error = Error::invalid;
+    unsigned writes = 0;
+
+  private:
+    void put(const std::vector<std::uint8_t>& what) {
+        const std::uint64_t at = pending_at_ - start_;
+        if (bytes_.size() < at + what.size()) bytes_.resize(at + what.size());
+        std::copy(what.begin(), what.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+
+    std::size_t capacity_;
+    std::vector<std::uint8_t> bytes_{};
+    Lsn start_ = 0;
+    Lsn durable_ = 0;
+    std::vector<std::uint8_t> pending_{};
+    Lsn pending_at_ = 0;
+    std::vector<std::uint64_t> room_{};
+};
+
+}  // namespace keepnet::test
