@@ -50,12 +50,12 @@ class JournalStore {
     virtual Status status() = 0;
     /// Bytes before `lsn` are not needed any more.
     virtual void truncate(Lsn lsn) = 0;
-    virtual ~JournalStore() = default;
 
   protected:
     JournalStore() = default;
     JournalStore(const JournalStore&) = default;
     JournalStore& operator=(const JournalStore&) = default;
+    ~JournalStore() = default;
 };
 
 /// What a store holds of an earlier life.

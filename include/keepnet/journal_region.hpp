@@ -9,13 +9,18 @@
 
 namespace keepnet {
 
-class RegionJournal : public JournalStore {
+class RegionJournal final : public JournalStore {
   public:
     /// Bytes of a region beside the journal's own.
     static constexpr std::size_t overhead_bytes = 8192;
 
+    /// Bytes of the region have been stored and have to survive a power cut when it returns.
+    using Persist = void (*)(ByteView bytes);
+    /// Flushes the cache where it knows how (x86-64); elsewhere it orders the stores, and a platform brings its own.
+    static void flush_cache(ByteView bytes);
+
     /// `region`: aligned to 4096, longer than overhead_bytes + Journal::memory_bytes_min. Must outlive this.
-    explicit RegionJournal(MutableBytes region);
+    explicit RegionJournal(MutableBytes region, Persist persist = flush_cache);
 
     /// An empty journal: what was there is forgotten. Fails: invalid_argument (region, id 0).
     std::expected<void, Error> format(std::uint64_t id);
@@ -28,15 +33,11 @@ class RegionJournal : public JournalStore {
     Status status() override { return {durable_, Error::invalid}; }
     void truncate(Lsn lsn) override;
 
-  protected:
-    /// `bytes` of the region have been stored and have to survive a power cut when this returns. This one flushes the
-    /// cache where it knows how (x86-64); a platform with another way overrides it.
-    virtual void persist(ByteView bytes);
-
   private:
     void write_header();
 
     MutableBytes region_{};
+    Persist persist_;
     std::uint64_t id_ = 0;
     std::uint64_t sequence_ = 0;
     Lsn start_ = 0;

@@ -5,6 +5,7 @@
 #include <keepnet/checkpoint.hpp>
 
 #include "checkpoint/decode.hpp"
+#include "stack/calls.hpp"
 #include "stack/core.hpp"
 #include "stack/journal_core.hpp"
 
@@ -59,10 +60,10 @@ std::expected<std::int64_t, Failure> redo_journal(Core& core, Journal* journal) 
     }
 }
 
-std::vector<SocketReport> report_sockets(const Stack& stack) {
+std::vector<SocketReport> report_sockets(Stack& stack) {
     std::vector<SocketReport> reports;
     for (SocketHandle s = stack.next_socket({}); s; s = stack.next_socket(s)) {
-        const auto info = stack.info(s);
+        const auto info = calls::info(stack.core(), s);  // not the program's call
         if (info) reports.push_back({s, info->kind, info->phase, info->verdict, info->local, info->remote});
     }
     return reports;

@@ -42,7 +42,7 @@ using durability::StoreHeader;
 
 static_assert(RegionJournal::overhead_bytes == ring_offset);
 
-RegionJournal::RegionJournal(MutableBytes region) : region_(region) {}
+RegionJournal::RegionJournal(MutableBytes region, Persist persist) : region_(region), persist_(persist) {}
 
 std::uint64_t RegionJournal::capacity() const {
     return region_.size() > ring_offset ? (region_.size() - ring_offset) & ~std::uint64_t{7} : 0;
@@ -91,7 +91,7 @@ bool RegionJournal::write(Lsn at, ByteView bytes) {
         durability::for_each_stretch(capacity(), lsn, part, [&](std::uint64_t offset, ByteView stretch) {
             const MutableBytes to = region_.subspan(ring_offset + static_cast<std::size_t>(offset), stretch.size());
             std::memcpy(to.data(), stretch.data(), stretch.size());
-            persist(to);
+            persist_(to);
         });
     };
     const std::size_t header = std::min(bytes.size(), sizeof(durability::RecordHeader));
@@ -113,10 +113,10 @@ void RegionJournal::write_header() {
     durability::seal(header);
     const MutableBytes to = region_.subspan(sequence_ % 2 * durability::header_block_bytes, sizeof header);
     std::memcpy(to.data(), &header, sizeof header);
-    persist(to);
+    persist_(to);
 }
 
-void RegionJournal::persist(ByteView bytes) {
+void RegionJournal::flush_cache(ByteView bytes) {
 #if defined(__x86_64__)
     constexpr std::uintptr_t line = 64;
     const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size());

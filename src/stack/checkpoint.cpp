@@ -1,5 +1,6 @@
 // The core's side of checkpoints: cut, commit, suspend, claims.
 #include "durability/cut.hpp"
+#include "stack/calls.hpp"
 #include "stack/core.hpp"
 #include "stack/journal_core.hpp"
 
@@ -109,7 +110,7 @@ void Stack::ready(bool close_unclaimed) {
     World& w = core_->world;
     if (close_unclaimed) {
         for (std::uint32_t i = w.sockets.next(0); i != BitTree::none; i = w.sockets.next(i + 1)) {
-            if (!w.sockets.get(i).claimed) (void)close(SocketHandle{w.sockets.handle_of(i).raw});
+            if (!w.sockets.get(i).claimed) (void)calls::close(*core_, {w.sockets.handle_of(i).raw});
         }
     }
     const Step step(*core_);

@@ -17,6 +17,7 @@ using durability::EntryWriter;
 using durability::Op;
 using durability::RecordHeader;
 
+constexpr std::size_t note_small_bytes = 1024;
 constexpr Duration store_retry = milliseconds(1);  ///< how often a store that is busy or broken is asked again
 
 void begin_record(JournalCore& j, Lsn at) {
@@ -50,6 +51,7 @@ void close_record(JournalCore& j) {
 /// snapshot. The journal goes on behind it, and what is in it is not needed.
 void start_behind(JournalCore& j, Lsn at) {
     j.facts.start = j.facts.end = at;
+    j.replay.image = {j.facts.id, at, {}};
     j.truncated = at;
     j.store->truncate(at);
     begin_record(j, at);
@@ -258,7 +260,9 @@ std::expected<void, Error> Journal::note(MutableBytes bytes) {
             return {};
         }
     }
-    if (!j.has_room(bytes.size(), journal_reserve_bytes)) return std::unexpected(Error::would_block);
+    // A choice that cannot be noted has often been acted upon already: small ones use the reserve.
+    const std::size_t reserve = bytes.size() > note_small_bytes ? journal_reserve_bytes : 0;
+    if (!j.has_room(bytes.size(), reserve)) return std::unexpected(Error::would_block);
     journal::append(j, {.op = Op::note}, {bytes});
     return {};
 }

@@ -66,6 +66,7 @@ class TestJournalStore final : public JournalStore {
 
   private:
     void put(const std::vector<std::uint8_t>& what) {
+        if (what.empty()) return;
         const std::uint64_t at = pending_at_ - start_;
         if (bytes_.size() < at + what.size()) bytes_.resize(at + what.size());
         std::copy(what.begin(), what.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(at));

@@ -1,0 +1,312 @@
+// A host whose application is rolled back to an old snapshot and whose connections are not: DURABILITY 6 and 7.
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include <catch2/catch_test_macros.hpp>
+#include <keepnet/checkpoint.hpp>
+#include <keepnet/drivers/memory/memory_link.hpp>
+#include <keepnet/journal.hpp>
+#include <keepnet/journal_region.hpp>
+#include <keepnet/stack.hpp>
+
+#include "durability/journal_format.hpp"
+#include "stack/core.hpp"
+#include "support/arena.hpp"
+#include "support/journal_store.hpp"
+
+using namespace keepnet;
+using namespace keepnet::literals;
+using keepnet::test::Arena;
+using keepnet::test::TestJournalStore;
+
+namespace {
+
+constexpr auto server_address = Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, 1});
+constexpr auto client_address = Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, 2});
+constexpr std::uint64_t journal_id = 0x1234'5678'9abc'def0;
+
+StackConfig config_for(DurabilityPolicy policy) {
+    StackConfig c;
+    c.capacity = {.interfaces = 1, .addresses = 4, .routes = 4, .neighbors = 8, .pending_packets = 8, .destinations = 8,
+                  .sockets = 32, .tcp_connections = 32, .tcp_listeners = 4, .tcp_tombstones = 8, .udp_sockets = 4,
+                  .udp_datagrams = 16, .slice_nodes = 1024, .packet_buffers = 1024, .transmit_ring = 64,
+                  .shadow_objects = 512, .sweep_queue_bytes = 1U << 16};
+    c.tcp.receive_buffer = 16384;
+    c.tcp.send_buffer = 16384;
+    c.nd.dad_transmits = 0;
+    c.policy = policy;
+    return c;
+}
+
+std::uint8_t pattern(std::uint64_t at) { return static_cast<std::uint8_t>(at * 131 + (at >> 8) * 17 + 7); }
+
+/// A server that answers each byte with that byte plus a number of its own choice, drawn for each read, and says so in the
+/// answer: what it sends depends on what it has read, how it was cut, and on chance. A plain value.
+struct Server {
+    struct Conversation {
+        std::uint64_t socket = 0;
+        std::vector<std::uint8_t> unsent{};
+        bool finished = false;
+    };
+    std::uint64_t listener = 0;
+    std::vector<Conversation> conversations{};
+    std::uint64_t reads = 0;
+
+    void start(Stack& stack) {
+        const auto socket = *stack.open_tcp();
+        REQUIRE(stack.bind(socket, {.port = 7}).has_value());
+        listener = stack.listen(socket, 8)->raw;
+    }
+    void serve(Stack& stack, Journal& journal, SocketHandle ready, std::mt19937& chance) {
+        if (ready.raw == listener) {
+            while (const auto accepted = stack.accept(ready)) conversations.push_back({.socket = accepted->raw});
+            return;
+        }
+        for (std::size_t i = 0; i < conversations.size(); ++i) {
+            if (conversations[i].socket != ready.raw) continue;
+            if (!converse(stack, journal, conversations[i], chance)) {
+                conversations.erase(conversations.begin() + static_cast<std::ptrdiff_t>(i));
+            }
+            return;
+        }
+    }
+    bool converse(Stack& stack, Journal& journal, Conversation& c, std::mt19937& chance) {
+        const SocketHandle s{c.socket};
+        for (;;) {
+            while (!c.unsent.empty()) {
+                const auto sent = stack.send(s, c.unsent);
+                if (!sent && sent.error() == Error::would_block) return true;
+                if (!sent) return stack.close(s), false;
+                c.unsent.erase(c.unsent.begin(), c.unsent.begin() + static_cast<std::ptrdiff_t>(*sent));
+            }
+            if (c.finished) return stack.close(s), false;
+            std::array<std::uint8_t, 700> room{};
+            const auto n = stack.receive(s, room);
+            if (!n && n.error() == Error::would_block) return true;
+            if (!n && n.error() != Error::end_of_stream) return stack.close(s), false;
+            c.finished = !n;
+            std::array<std::uint8_t, 1> choice{static_cast<std::uint8_t>(chance())};
+            if (!journal.note(choice)) return true;
+            ++reads;
+            // Frames of: length, choice, the bytes plus the choice.
+            const std::size_t got = n ? *n : 0;
+            for (std::size_t at = 0; at < got; at += 250) {
+                const std::size_t part = std::min<std::size_t>(250, got - at);
+                c.unsent.push_back(static_cast<std::uint8_t>(part));
+                c.unsent.push_back(choice[0]);
+                for (std::size_t k = 0; k < part; ++k) {
+                    c.unsent.push_back(static_cast<std::uint8_t>(room[at + k] + choice[0]));
+                }
+            }
+        }
+    }
+};
+
+/// The peer, which never dies: sends so many bytes, checks every answer, closes.
+struct Client {
+    std::uint64_t total = 0;
+    std::optional<SocketHandle> socket{};
+    std::uint64_t sent = 0, checked = 0;
+    bool ended = false;
+    std::deque<std::uint8_t> answer{};
+    std::size_t frame_left = 0;
+    std::uint8_t choice = 0;
+    std::optional<Error> error{};
+
+    void run(Stack& stack) {
+        if (!socket) {
+            socket = *stack.open_tcp();
+            REQUIRE(stack.connect(*socket, {.address = server_address, .port = 7}).has_value());
+        }
+        if (ended || error) return;
+        while (sent < total) {
+            std::array<std::uint8_t, 900> bytes{};
+            const std::size_t n = std::min<std::uint64_t>(bytes.size(), total - sent);
+            for (std::size_t i = 0; i < n; ++i) bytes[i] = pattern(sent + i);
+            const auto taken = stack.send(*socket, ByteView(bytes).first(n));
+            if (!taken) {
+                if (taken.error() != Error::would_block && taken.error() != Error::not_connected) error = taken.error();
+                break;
+            }
+            sent += *taken;
+            if (sent == total) REQUIRE(stack.shutdown(*socket, CloseDirection::send).has_value());
+        }
+        for (;;) {
+            std::array<std::uint8_t, 2000> room{};
+            const auto n = stack.receive(*socket, room);
+            if (!n) {
+                if (n.error() == Error::end_of_stream) ended = true;
+                else if (n.error() != Error::would_block && n.error() != Error::not_connected) error = n.error();
+                break;
+            }
+            answer.insert(answer.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*n));
+            check();
+        }
+    }
+    void check() {
+        while (!answer.empty()) {
+            if (frame_left == 0) {
+                if (answer.size() < 2) return;
+                frame_left = answer[0];
+                choice = answer[1];
+                REQUIRE(frame_left != 0);
+                answer.erase(answer.begin(), answer.begin() + 2);
+                continue;
+            }
+            REQUIRE(answer.front() == static_cast<std::uint8_t>(pattern(checked) + choice));
+            answer.pop_front();
+            ++checked;
+            --frame_left;
+        }
+    }
+};
+
+struct World2 {
+    explicit World2(std::uint64_t seed, std::size_t journal_bytes = 4U << 20)
+        : chance(static_cast<std::uint32_t>(seed)), store(journal_bytes), journal_memory(Journal::memory_bytes_min) {
+        peer_arena = std::make_unique<Arena>(Stack::arena_bytes(peer_config));
+        peer.emplace(*Stack::create(peer_arena->span(), peer_config, {.now = now, .entropy = {1}}));
+        const auto nic = *peer->attach_device(link.b(), {});
+        REQUIRE(peer->add_address(nic, client_address, 64).has_value());
+        create();
+    }
+
+    void create() {
+        arena = std::make_unique<Arena>(Stack::arena_bytes(config));
+        stack.emplace(*Stack::create(arena->span(), config, {.now = now, .entropy = {2}}));
+        journal.emplace(*Journal::create(journal_memory.span(), store, {.id = journal_id}));
+        REQUIRE(stack->attach_journal(*journal).has_value());
+        const auto nic = *stack->attach_device(link.a(), {});
+        REQUIRE(stack->add_address(nic, server_address, 64).has_value());
+        server = {};
+        server.start(*stack);
+        snapshot();
+    }
+    /// The program's snapshot and the stack's, committed together.
+    void snapshot() {
+        if (journal->is_replaying()) {
+            REQUIRE(stack->cut() == std::unexpected(Error::replaying));
+            return;
+        }
+        const auto cut = stack->cut();
+        REQUIRE(cut.has_value());
+        const Server frozen = server;
+        checkpoint::VectorSink sink;
+        REQUIRE(checkpoint::encode(*stack, *cut, {}, sink).has_value());
+        REQUIRE(stack->committed(*cut).has_value());
+        saved_server = frozen;
+        saved_snapshot = sink.bytes;
+    }
+    void crash(std::size_t torn = 0) {
+        stack.reset();
+        journal.reset();
+        store.crash(torn);
+        for (auto& byte : journal_memory.span()) byte = std::byte{0xee};
+        link.set_up(false);  // what was under way is lost
+        link.set_up(true);
+    }
+    void restore(Duration away) {
+        now = now + away;
+        journal.emplace(*Journal::open(journal_memory.span(), store, store.image(journal_id), {}));
+        arena = std::make_unique<Arena>(Stack::arena_bytes(config));
+        auto back = checkpoint::restore(arena->span(), config, saved_snapshot,
+                                        {.now = now, .elapsed = away, .entropy = {static_cast<std::uint8_t>(chance())},
+                                         .journal = &*journal});
+        if (!back) FAIL(back.error().message);
+        stack.emplace(std::move(back->stack));
+        REQUIRE(stack->attach_device(link.a(), {}).has_value());
+        server = saved_server;
+        restores++;
+    }
+    /// One turn of everything.
+    void turn() {
+        peer->poll(now);
+        client.run(*peer);
+        peer->poll(now);
+        if (stack) {
+            stack->poll(now);
+            while (const auto ready = stack->next_ready()) server.serve(*stack, *journal, *ready, chance);
+            if (!journal->is_replaying() && stack->commit_wanted() <= now) snapshot();
+        }
+        now = now + 200_us;
+    }
+
+    std::mt19937 chance;
+    Instant now{1'000'000'000};
+    StackConfig config = config_for(DurabilityPolicy::journal);
+    StackConfig peer_config = config_for(DurabilityPolicy::none);
+    drivers::MemoryLink<256> link{};
+    TestJournalStore store;
+    Arena journal_memory;
+    std::unique_ptr<Arena> arena{}, peer_arena{};
+    std::optional<Stack> stack{}, peer{};
+    std::optional<Journal> journal{};
+    Server server{}, saved_server{};
+    std::vector<std::uint8_t> saved_snapshot{};
+    Client client{};
+    unsigned restores = 0;
+};
+
+}  // namespace
+
+TEST_CASE("DURABILITY 6: under policy journal a transfer needs no snapshot, and the journal's record before each answer") {
+    World2 t(1);
+    t.client.total = 200'000;
+    for (int i = 0; i < 4000 && !t.client.ended; ++i) t.turn();
+    REQUIRE(t.client.ended);
+    REQUIRE(t.client.checked == t.client.total);
+    REQUIRE(t.stack->statistics().cuts_committed <= 2);
+    REQUIRE(t.store.writes > 10);
+}
+
+TEST_CASE("DURABILITY 7: the application is rolled back to its start, its connection is not") {
+    World2 t(2);
+    t.client.total = 600'000;
+    for (int i = 0; i < 40; ++i) t.turn();
+    REQUIRE(t.client.checked > 1000);
+    const auto before = t.client.checked;
+    t.crash();
+    for (int i = 0; i < 50; ++i) t.turn();
+    t.restore(50_ms);
+    REQUIRE(t.journal->is_replaying());
+    for (int i = 0; i < 20'000 && !t.client.ended; ++i) t.turn();
+    REQUIRE(!t.journal->is_replaying());
+    REQUIRE(!t.client.error);
+    REQUIRE(t.client.ended);
+    REQUIRE(t.client.checked == t.client.total);
+    REQUIRE(before < t.client.checked);
+}
+
+TEST_CASE("DURABILITY 6 and 7: crashes anywhere, with slow, torn and failing writes: every byte exactly once") {
+    unsigned restores = 0;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        INFO("seed " << seed);
+        World2 t(seed, seed % 3 == 0 ? Journal::memory_bytes_min : 4U << 20);
+        auto& dice = t.chance;
+        t.client.total = 20'000 + dice() % 200'000;
+        t.store.is_instant = seed % 4 == 0;
+        unsigned crashes = 0;
+        for (int i = 0; i < 40'000 && !t.client.ended; ++i) {
+            t.turn();
+            if (t.store.is_busy() && dice() % 3 == 0) dice() % 40 == 0 ? t.store.fail(Error::journal_failed) : t.store.sync();
+            if (t.store.error != Error::invalid && dice() % 20 == 0) t.store.error = Error::invalid;
+            if (t.stack && dice() % 300 == 0 && !t.journal->is_replaying()) t.snapshot();
+            if (crashes < 12 && dice() % 60 == 0) {
+                ++crashes;
+                t.crash(dice() % 3 == 0 ? dice() % 4000 : dice() % 2 == 0 ? 1U << 20 : 0);
+                for (auto n = dice() % 20; n != 0; --n) t.turn();
+                t.restore(milliseconds(dice() % 3000));
+            }
+        }
+        if (t.client.error) FAIL("the client was told " << name(*t.client.error));
+        REQUIRE(t.client.checked == t.client.total);
+        REQUIRE(t.client.ended);
+        restores += t.restores;
+    }
+    REQUIRE(restores > 60);
+}
