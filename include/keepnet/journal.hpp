@@ -119,7 +119,7 @@ class Journal {
     // --- the program's own choices ---
 
     /// Live: records `bytes`. Replaying: overwrites them with what was recorded.
-    /// Fails: would_block (no room now; poll and try again), replay_diverged (something else was recorded: replay ends).
+    /// Fails: replay_diverged (something else was recorded: every connection that is still in the journal ends).
     std::expected<void, Error> note(MutableBytes bytes);
     /// The instant that the program sees: `live`, or what it was then.
     std::expected<Instant, Error> now(Instant live);
@@ -136,8 +136,9 @@ class Journal {
     [[nodiscard]] Lsn durable() const;
     /// Writes what is staged as soon as the store takes it, also if no socket waits for it. poll() does the work.
     void flush();
-    /// Why the store does not take anything, or journal_full: commit a snapshot. Error::invalid: all is well. Marks stop
-    /// meanwhile, traffic that needs them waits; it goes on when the store does.
+    /// journal_failed: the store does not take anything; it is tried again. journal_full: there is no room, in the store or
+    /// in memory, and a snapshot has to be committed (Stack::commit_wanted() says so too). Error::invalid: all is well. Marks
+    /// stop meanwhile, and what needs them waits: send() and receive() say would_block, windows close.
     [[nodiscard]] Error error() const;
     [[nodiscard]] const JournalFacts& facts() const;
 

@@ -43,7 +43,12 @@ bool has_journaled_connection(const World& w) {
 }
 
 /// From the snapshot to the last durable instant. The wire clock that was reserved then.
-std::expected<std::int64_t, Failure> redo_journal(Core& core, Journal* journal) {
+std::expected<std::int64_t, Failure> redo_journal(Core& core, const RestoreOptions& options) {
+    if (options.clone) {  // what the original went on to promise is not a clone's
+        core.world.edit_stack().journal_id = 0;
+        return INT64_MIN;
+    }
+    Journal* journal = options.journal;
     if (journal == nullptr) {
         if (!has_journaled_connection(core.world)) return INT64_MIN;
         return refuse(Code::journal, "the snapshot has connections whose peers were promised what only its journal holds");
@@ -129,7 +134,7 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
     const auto core = decode_core(arena, config, *decoder, options.arena_is_zeroed, blobs);
     if (!core) return std::unexpected(core.error());
 
-    const auto reserved = redo_journal(**core, options.journal);
+    const auto reserved = redo_journal(**core, options);
     if (!reserved) {
         (*core)->world.header->magic = 0;
         return std::unexpected(reserved.error());
@@ -144,7 +149,7 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
                                            .wire_clock_reserved_ns =
                                                std::max(header.record.wire_clock_reserved_ns, *reserved)};
     resume_core(**core, resume);
-    if (options.journal != nullptr) journal::on_resumed(**core);
+    if (options.journal != nullptr && !options.clone) journal::on_resumed(**core);
     if (!options.clone) apply_policy(**core, options.policy);
     Restored restored{.stack = Stack(**core),
                       .blobs = std::move(blobs),

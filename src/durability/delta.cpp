@@ -40,6 +40,12 @@ struct FieldWriter {
         out.put(&field, sizeof field);
     }
     void operator()(const Instant& t, Ages) const { (*this)(t); }
+    /// A large table that mostly is empty.
+    void operator()(const std::array<std::uint64_t, 64>& words) const {
+        const std::uint8_t any = std::ranges::any_of(words, [](std::uint64_t word) { return word != 0; }) ? 1 : 0;
+        out.put(&any, sizeof any);
+        if (any != 0) out.put(words.data(), sizeof words);
+    }
 };
 
 std::uint64_t slot_of(std::uint16_t kind, std::uint32_t index) { return std::uint64_t{kind} << 32 | index; }
@@ -88,6 +94,11 @@ struct FieldReader {
         rest = rest.subspan(sizeof field);
     }
     void operator()(Instant& t, Ages) const { (*this)(t); }
+    void operator()(std::array<std::uint64_t, 64>& words) const {
+        std::uint8_t any = 0;
+        (*this)(any);
+        if (any != 0) (*this).operator()<std::array<std::uint64_t, 64>>(words);
+    }
 };
 
 template <class T>

@@ -17,7 +17,6 @@ using durability::EntryWriter;
 using durability::Op;
 using durability::RecordHeader;
 
-constexpr std::size_t note_small_bytes = 1024;
 constexpr Duration store_retry = milliseconds(1);  ///< how often a store that is busy or broken is asked again
 
 void begin_record(JournalCore& j, Lsn at) {
@@ -100,11 +99,12 @@ void take_status(JournalCore& j) {
 }
 
 bool is_flush_wanted(const JournalCore& j) {
-    if (j.error == Error::journal_full) return false;  // a committed snapshot will change that, and nothing else
-    if (j.flush_asked || j.writer.used() > j.halves[0].size() / 4) return true;
+    if (j.error == Error::journal_full || j.is_broken) return false;  // a committed snapshot will change that, and nothing else
+    if (j.flush_asked || j.writer.used() + j.pending_bytes() > j.halves[0].size() / 4) return true;
     for (std::size_t i = 0; i < j.stack_count; ++i) {
         const JournaledStack& s = j.stacks[i];
         if (!s.has_base) continue;
+        if (s.is_starved) return true;
         const Instant tcp_since = tcp::commit_wanted(s.core->tcp_context(), CommitBy::journal);
         if (tcp_since != never || udp::commit_wanted(s.core->udp_context(), CommitBy::journal) != never) return true;
     }
@@ -158,6 +158,20 @@ void truncate(JournalCore& j) {
     j.store->truncate(oldest);
 }
 
+/// Behind an overflow, when every stack has a snapshot that was taken later: nothing of what could not be recorded is
+/// needed, and the journal goes on behind it.
+void mend(JournalCore& j) {
+    for (std::size_t i = 0; i < j.stack_count; ++i) {
+        if (!j.stacks[i].has_base) return;
+    }
+    if (!j.in_flight.empty()) return;  // its commit still moves marks; asked again at the next snapshot
+    j.is_broken = false;
+    j.error = Error::invalid;
+    const Lsn at = j.end();  // nothing was recorded since, so the snapshots name this place
+    for (std::size_t i = 0; i < j.stack_count; ++i) j.stacks[i].base = at;
+    start_behind(j, at);
+}
+
 Error check_memory(std::span<std::byte> memory) {
     const bool ok = memory.size() >= Journal::memory_bytes_min &&
                     reinterpret_cast<std::uintptr_t>(memory.data()) % Journal::memory_alignment == 0;
@@ -183,11 +197,6 @@ std::uint64_t JournalCore::pending_bytes() const {
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < stack_count; ++i) bytes += stacks[i].core->world.cuts().pending_bytes;
     return bytes;
-}
-
-bool JournalCore::has_room(std::size_t bytes, std::size_t reserve) const {
-    const std::uint64_t needed = writer.used() + durability::entry_bytes(bytes) + reserve;
-    return needed <= halves[0].size() && store_room() >= durability::entry_bytes(bytes) + reserve;
 }
 
 std::size_t JournalCore::data_room() const {
@@ -260,9 +269,6 @@ std::expected<void, Error> Journal::note(MutableBytes bytes) {
             return {};
         }
     }
-    // A choice that cannot be noted has often been acted upon already: small ones use the reserve.
-    const std::size_t reserve = bytes.size() > note_small_bytes ? journal_reserve_bytes : 0;
-    if (!j.has_room(bytes.size(), reserve)) return std::unexpected(Error::would_block);
     journal::append(j, {.op = Op::note}, {bytes});
     return {};
 }
@@ -278,7 +284,6 @@ std::expected<Instant, Error> Journal::now(Instant live) {
             return then;
         }
     }
-    if (!j.has_room(0, 0)) return std::unexpected(Error::would_block);
     journal::append(j, {.op = Op::now, .value = static_cast<std::uint64_t>(live.ns)}, {});
     return live;
 }
@@ -332,10 +337,6 @@ bool wants_snapshot(const JournalCore& j, Core& core) {
 
 std::expected<void, Error> on_cut(JournalCore& j, Core& core) {
     if (j.replay.active) return std::unexpected(Error::replaying);
-    if (!j.has_room(0, 0)) {
-        // The snapshot is what makes room: it needs none itself, but a place where the journal goes on.
-        j.error = Error::journal_full;
-    }
     const CutNumber number = core.world.cuts().current;
     append(j, {.op = Op::cut, .stack = core.journal_stack, .value = number}, {});
     StackState& stack = core.world.edit_stack();
@@ -343,7 +344,7 @@ std::expected<void, Error> on_cut(JournalCore& j, Core& core) {
     stack.journal_lsn = j.end();
     for (JournaledStack::CutPlace& place : j.stacks[core.journal_stack].cuts) {
         if (place.cut != 0) continue;
-        place = {number, j.record};
+        place = {number, j.record, j.overflows};
         return {};
     }
     return {};
@@ -355,13 +356,14 @@ void on_committed(JournalCore& j, Core& core, CutNumber cut) {
         if (place.cut == 0 || place.cut > cut) continue;
         if (place.cut == cut) {
             s.base = place.record;
-            s.has_base = true;
+            s.has_base = place.overflows == j.overflows;
             // Deltas need to begin no earlier than the snapshot that they are applied to.
             s.written = std::max(s.written, cut);
         }
         place = {};
     }
-    truncate(j);
+    if (j.is_broken) mend(j);
+    if (!j.is_broken) truncate(j);
 }
 
 void on_abandoned(JournalCore& j, Core& core, CutNumber cut) {
@@ -370,9 +372,24 @@ void on_abandoned(JournalCore& j, Core& core, CutNumber cut) {
     }
 }
 
+namespace {
+
+/// A call has returned that is not in the journal. What was promised stands; nothing more is, until each stack has a
+/// snapshot that was taken behind it.
+void overflow(JournalCore& j) {
+    j.is_broken = true;
+    ++j.overflows;
+    j.error = Error::journal_full;
+    for (std::size_t i = 0; i < j.stack_count; ++i) j.stacks[i].has_base = false;
+}
+
+}  // namespace
+
 void append(JournalCore& j, EntryHeader header, std::initializer_list<ByteView> parts) {
-    j.writer.append(header, parts);
     j.last_was_idle = header.op == Op::next_ready && header.handle == 0;
+    if (j.is_broken) return;
+    j.writer.append(header, parts);
+    if (j.writer.full()) overflow(j);
 }
 
 std::expected<std::int64_t, Error> redo(JournalCore& j, Core& core, const HashKey& key) {

@@ -33,6 +33,7 @@ struct JournaledStack {
     struct CutPlace {
         CutNumber cut = 0;
         Lsn record = 0;
+        std::uint32_t overflows = 0;     ///< JournalCore::overflows when it was taken
     };
     std::array<CutPlace, 2> cuts{};      ///< outstanding ones
 };
@@ -67,6 +68,8 @@ struct JournalCore {
     Lsn truncated = 0;
     Error error = Error::invalid;
     bool flush_asked = false;
+    bool is_broken = false;              ///< calls went unrecorded: nothing is written until every stack has a new snapshot
+    std::uint32_t overflows = 0;         ///< how often that happened
     bool last_was_idle = false;          ///< the last entry is a next_ready() that said: nothing
     std::array<JournaledStack, Journal::stacks_max> stacks{};
     std::size_t stack_count = 0;
@@ -75,8 +78,6 @@ struct JournalCore {
     [[nodiscard]] Lsn end() const { return record + writer.used(); }
     /// Bytes that the stacks' deltas may take, at most.
     [[nodiscard]] std::uint64_t pending_bytes() const;
-    /// May a call append `bytes`? `reserve`: room that has to be left behind it.
-    [[nodiscard]] bool has_room(std::size_t bytes, std::size_t reserve) const;
     /// Bytes of data that a call may take in or give out now.
     [[nodiscard]] std::size_t data_room() const;
     /// Bytes of the store that nothing has a claim on.
@@ -100,7 +101,7 @@ bool wants_snapshot(const JournalCore& j, Core& core);
 std::expected<void, Error> on_cut(JournalCore& j, Core& core);
 void on_committed(JournalCore& j, Core& core, CutNumber cut);
 void on_abandoned(JournalCore& j, Core& core, CutNumber cut);
-/// An entry of a call that has returned. There is room: has_room() was asked.
+/// An entry of a call that has returned. Where it does not fit, a new snapshot has to be taken (JournalCore::is_broken).
 void append(JournalCore& j, durability::EntryHeader header, std::initializer_list<ByteView> parts);
 
 /// Behind the decode of a snapshot that names this journal: the state as it was at the last durable instant. Fails:

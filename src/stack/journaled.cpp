@@ -59,8 +59,16 @@ JournalCore* recorder(Core& core, SocketHandle socket) {
 }
 bool is_replaying(const Core& core) { return core.journal != nullptr && core.journal->replay.active; }
 
-std::unexpected<Error> starve(JournalCore& j, const Core& core) {
+/// There is no room to record what the call would give: would_block, which is recorded too.
+std::unexpected<Error> starve(JournalCore& j, const Core& core, Op op, SocketHandle socket, ByteView arguments) {
     j.stacks[core.journal_stack].is_starved = true;
+    journal::append(j,
+                    {.op = op,
+                     .stack = core.journal_stack,
+                     .status = static_cast<std::uint8_t>(Error::would_block),
+                     .argument_bytes = static_cast<std::uint32_t>(arguments.size()),
+                     .handle = socket.raw},
+                    {arguments});
     return std::unexpected(Error::would_block);
 }
 
@@ -77,7 +85,6 @@ std::expected<T, Error> simple_call(Core& core, Op op, SocketHandle socket, Byte
     }
     JournalCore* j = recorder(core, socket);
     if (j == nullptr || j->replay.active) return live();
-    if (!j->has_room(arguments.size(), 0)) return starve(*j, core);
     const std::expected<T, Error> r = live();
     journal::append(*j,
                     {.op = op,
@@ -206,7 +213,7 @@ std::expected<std::size_t, Error> Stack::send(SocketHandle socket, std::span<con
     JournalCore* j = recorder(core, socket);
     if (j == nullptr || j->replay.active) return calls::send(core, socket, data, more);
     const std::size_t room = j->data_room();
-    if (room == 0 || !j->has_room(sizeof arguments + 8, 0)) return starve(*j, core);
+    if (room == 0) return starve(*j, core, Op::send, socket, bytes_of(arguments));
     std::array<ByteView, parts_max> parts;
     const auto some = first_of(data, room, parts);
     const auto r = calls::send(core, socket, some, more || size_of(some) < arguments.offered);
@@ -255,7 +262,7 @@ std::expected<std::size_t, Error> Stack::peek(SocketHandle socket, std::span<Byt
     if (j == nullptr || j->replay.active) return calls::peek(core, socket, out, skip);
     const std::size_t room = j->data_room();
     const std::size_t least = sizeof arguments + (sizeof(std::uint64_t) + packet_buffer_bytes);
-    if (room < least || !j->has_room(room, 0)) return starve(*j, core);
+    if (room < least) return starve(*j, core, Op::peek, socket, bytes_of(arguments));
     auto r = calls::peek(core, socket, out, skip);
     std::size_t bytes = sizeof arguments;
     for (std::size_t i = 0; r && i < *r; ++i) {
@@ -263,6 +270,7 @@ std::expected<std::size_t, Error> Stack::peek(SocketHandle socket, std::span<Byt
         if (bytes > room) r = i;
     }
     j->last_was_idle = false;
+    if (j->is_broken) return r;
     j->writer.begin({.op = Op::peek,
                      .stack = core.journal_stack,
                      .status = status_of(r),
@@ -302,7 +310,7 @@ std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableByt
     JournalCore* j = recorder(core, socket);
     if (j == nullptr || j->replay.active) return calls::receive(core, socket, out);
     const std::size_t room = std::min(out.size(), j->data_room());
-    if ((room == 0 && !out.empty()) || !j->has_room(room + sizeof argument, 0)) return starve(*j, core);
+    if (room == 0 && !out.empty()) return starve(*j, core, Op::receive, socket, bytes_of(argument));
     const auto r = calls::receive(core, socket, out.first(room));
     if (r && *r == room && room < out.size()) j->stacks[core.journal_stack].is_starved = true;
     journal::append(*j,
@@ -381,7 +389,9 @@ std::expected<ReceivedDatagram, Error> Stack::peek_datagram(SocketHandle socket)
     }
     JournalCore* j = recorder(core, socket);
     if (j == nullptr || j->replay.active) return calls::peek_datagram(core, socket);
-    if (!j->has_room(sizeof(DatagramBytes) + packet_buffer_bytes, journal_reserve_bytes)) return starve(*j, core);
+    if (j->data_room() < sizeof(DatagramBytes) + packet_buffer_bytes) {
+        return starve(*j, core, Op::peek_datagram, socket, {});
+    }
     const auto r = calls::peek_datagram(core, socket);
     DatagramBytes d{};
     if (r) {
@@ -474,7 +484,6 @@ std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
     }
     JournalCore* j = recorder(core, socket);
     if (j == nullptr || j->replay.active) return calls::info(core, socket);
-    if (!j->has_room(sizeof(SocketInfo), 0)) return starve(*j, core);
     auto r = calls::info(core, socket);
     InfoBytes bytes{};
     const std::size_t n = r ? write_info(*r, bytes) : 0;
@@ -496,7 +505,6 @@ std::optional<SocketHandle> Stack::next_ready() {
     }
     JournalCore* j = core.journal;
     if (j == nullptr) return calls::next_ready(core);
-    if (!j->has_room(0, 0)) return {};
     const auto ready = calls::next_ready(core);
     if (!ready && j->last_was_idle) return ready;
     if (ready && !journal::is_tracked(core, ready->raw)) return ready;
