@@ -26,4 +26,10 @@ struct Judgement {
 /// Would a restore take these? An increment alone is looked at as far as it goes.
 Judgement verify(const std::vector<std::string>& arguments);
 
+/// Does the file call itself a journal?
+bool is_journal(const std::string& path);
+std::expected<std::string, checkpoint::Failure> verify_journal(const std::string& path);
+/// What a journal holds: sums, or each entry.
+std::expected<std::string, checkpoint::Failure> show_journal(const std::string& path, bool entries);
+
 }  // namespace keepnet::tool

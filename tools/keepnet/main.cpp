@@ -30,8 +30,12 @@ int run(int argc, char** argv) {
     diff_command->add_option("A", path, chain)->required();
     diff_command->add_option("B", to, "the later one")->required();
     diff_command->add_flag("--json", json, "for programs: every object and field, names as in snapshot.capnp");
-    CLI::App* verify_command = app.add_subcommand("verify", "Say whether a restore would take these files");
+    CLI::App* verify_command = app.add_subcommand("verify", "Say whether a restore would take these snapshots and journals");
     verify_command->add_option("FILE", paths, chain)->required();
+    bool entries = false;
+    CLI::App* journal_command = app.add_subcommand("journal", "Print what a journal holds");
+    journal_command->add_option("FILE", path, "the journal's file")->required();
+    journal_command->add_flag("--entries", entries, "each call, object and stretch of bytes, instead of sums");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -48,7 +52,7 @@ int run(int argc, char** argv) {
         std::cerr << "keepnet: " << difference.error().message << '\n';
         return 2;
     }
-    const auto text = inspect(path, json);
+    const auto text = *journal_command ? show_journal(path, entries) : inspect(path, json);
     if (text) return print(*text, 0);
     std::cerr << "keepnet: " << path << ": " << text.error().message << '\n';
     return 1;

@@ -44,13 +44,18 @@ std::expected<std::string, Failure> verify_chain(ChainFiles chain) {
            ", " + std::to_string(w.connections.in_use()) + " connections";
 }
 
+std::expected<std::string, Failure> verify_one(const std::string& argument) {
+    if (is_journal(argument)) return verify_journal(argument);
+    auto chain = ChainFiles::read(argument);
+    return chain ? verify_chain(std::move(*chain)) : std::unexpected(chain.error());
+}
+
 }  // namespace
 
 Judgement verify(const std::vector<std::string>& arguments) {
     Judgement judgement;
     for (const std::string& argument : arguments) {
-        auto chain = ChainFiles::read(argument);
-        const auto said = chain ? verify_chain(std::move(*chain)) : std::unexpected(chain.error());
+        const auto said = verify_one(argument);
         judgement.text += argument + ": " + (said ? "good: " + *said : "BAD: " + said.error().message) + "\n";
         judgement.is_good = judgement.is_good && said.has_value();
     }
