@@ -166,7 +166,7 @@ Delivery on_icmpv6(IpContext& cx, const TransportInput& input, bool is_looped) {
 }
 
 void send_error(IpContext& cx, const TransportInput& about, std::uint8_t type, std::uint8_t code,
-                std::uint32_t pointer) {
+                std::uint32_t pointer, unsigned copies) {
     const auto icmp_type = static_cast<wire::Icmpv6Type>(type);
     if (!may_answer(cx, about, icmp_type, code)) return;
     const IpConfig& config = cx.w.config().ip;
@@ -179,9 +179,11 @@ void send_error(IpContext& cx, const TransportInput& about, std::uint8_t type, s
     r.slices[0] = about.packet;
     r.slices[0].length = static_cast<std::uint16_t>(wire::icmpv6_quote_bytes(about.packet.length));
     r.slice_count = 1;
-    const OutputResult result = output(cx, r);
-    if (result == OutputResult::sent) ++cx.w.count().icmp_errors_sent;
-    count_lost(cx.w, result);
+    for (; copies != 0; --copies) {
+        const OutputResult result = output(cx, r);
+        if (result == OutputResult::sent) ++cx.w.count().icmp_errors_sent;
+        count_lost(cx.w, result);
+    }
 }
 
 std::optional<Delivery> take_unreachable(IpContext& cx) {

@@ -42,9 +42,9 @@ struct Delivery {
 /// Checks and handles an IPv6 packet: extension headers, ICMPv6, neighbour discovery. What is left is for a transport.
 Delivery on_packet(IpContext& cx, const link::Received& packet);
 /// ICMPv6 error about a received packet, under RFC 4443 2.4's rules and rate limit. `pointer`: for Parameter Problem;
-/// MTU for Packet Too Big.
+/// MTU for Packet Too Big. `copies`: as many of the same, which the rate limit counts as one.
 void send_error(IpContext& cx, const TransportInput& about, std::uint8_t type, std::uint8_t code,
-                std::uint32_t pointer = 0);
+                std::uint32_t pointer = 0, unsigned copies = 1);
 
 struct RouteChoice {
     InterfaceIndex interface = 0;

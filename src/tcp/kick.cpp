@@ -10,6 +10,10 @@ namespace keepnet::tcp {
 
 namespace {
 
+/// One message takes one doubling of the back-off back, and helps only if the peer's time has then come: a half, a
+/// quarter, ... of the outage must be over since its last try. Eight make a half-second of two minutes (TCP_RTO_MAX).
+constexpr unsigned kicks = 8;
+
 /// Whatever it has been told by us, it may hold data back.
 bool can_receive(const TcpConnectionState& c) {
     return c.phase == TcpPhase::established || c.phase == TcpPhase::fin_wait_1 ||
@@ -51,7 +55,7 @@ void kick_peer(TcpContext& cx, const TcpConnectionState& c) {
                     .next_header = wire::number(wire::NextHeader::tcp),
                     .hop_limit = 64,
                     .packet = packet},
-                   static_cast<std::uint8_t>(wire::Icmpv6Type::destination_unreachable), 0);
+                   static_cast<std::uint8_t>(wire::Icmpv6Type::destination_unreachable), 0, 0, kicks);
 }
 
 }  // namespace keepnet::tcp

@@ -276,3 +276,20 @@ HELD_CASE(
     t.app_reads(10).snapshot();
     t.expect(ack(11));
 }
+
+HELD_CASE("DURABILITY 1, window: what rounding added behind the cut is not taken back by a restore", "[marks]") {
+    auto t = listening(way, with_receive_buffer(held, 1'000'000));
+    t.flow().offers_wscale = 7;
+    open_held(t);
+    REQUIRE(t.flow().stack_shift == 4);
+    // Nobody reads. Each commit is acknowledged in several steps, and each of them may round up; the snapshot has none.
+    for (int round = 0; round < 12; ++round) {
+        for (int i = 0; i < 20; ++i) t.peer_sends(data(1433 - static_cast<std::size_t>(round)));
+        t.snapshot().ignore_output();
+        const std::uint32_t shown = t.flow().right_edge;
+        t.crash(1_s).ignore_output();
+        CHECK(t.flow().right_edge >= shown);
+        CHECK(t.flow().last_ack == t.flow().snd_nxt);
+    }
+    t.app_reads(t.readable()).snapshot().ignore_output();
+}
