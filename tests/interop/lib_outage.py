@@ -148,18 +148,23 @@ class Watch:
 
 
 class Resumption:
-    """What the link showed from the start of the new process until both transfers went on. Times in ms from there."""
+    """What the link showed from the start of the new process until both transfers went on: a first byte, and a good many.
+    Times in ms from there."""
+
+    MANY = 64 << 10
 
     def __init__(self, watch, started_ns, download, upload, patience):
         self.down_ms = self.up_ms = None
+        self.down_many_ms = self.up_many_ms = None
+        down_bytes = up_bytes = 0
         self.kicks = 0            # ICMPv6 errors of ours
         self.peer_asked = 0       # segments without text by the uploading peer between our first word and its first text
         spoken = set()
         deadline = time.monotonic() + patience
-        while self.down_ms is None or self.up_ms is None:
+        while self.down_many_ms is None or self.up_many_ms is None:
             frame = watch.frame(deadline)
             if frame is None:
-                missing = "download" if self.down_ms is None else "upload"
+                missing = "download" if self.down_many_ms is None else "upload"
                 raise Failure(f"the {missing} did not go on within {patience} s")
             if frame.time_ns < started_ns:
                 continue
@@ -168,10 +173,16 @@ class Resumption:
                 self.kicks += 1
             if not frame.by_peer:
                 spoken.add(frame.port)
-                if frame.port == download.port and frame.text > 0 and self.down_ms is None:
-                    self.down_ms = ms
-            elif frame.port == upload.port and upload.port in spoken and self.up_ms is None:
+                if frame.port == download.port and frame.text > 0:
+                    self.down_ms = self.down_ms or ms
+                    down_bytes += frame.text
+                    if down_bytes >= self.MANY:
+                        self.down_many_ms = self.down_many_ms or ms
+            elif frame.port == upload.port and upload.port in spoken:
                 if frame.text > 0:
-                    self.up_ms = ms
-                else:
+                    self.up_ms = self.up_ms or ms
+                    up_bytes += frame.text
+                    if up_bytes >= self.MANY:
+                        self.up_many_ms = self.up_many_ms or ms
+                elif self.up_ms is None:
                     self.peer_asked += 1

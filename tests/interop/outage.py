@@ -52,9 +52,9 @@ class Outage:
         upload.finish()
         download.finish()
         expect(download.bytes > before[0] and upload.bytes > before[1], "a transfer did not go on")
-        print(f"{self.name():<16} down {self.down:>5.1f} s: first byte from us after {resumption.down_ms:6.1f} ms, "
-              f"to us after {resumption.up_ms:8.1f} ms; {retransmissions} retransmissions by the peer, "
-              f"{resumption.kicks} ICMPv6", flush=True)
+        r = resumption
+        print(f"{self.name():<14} down {self.down:>5.1f} s: first byte from us after {r.down_ms:6.1f} ms (64 KiB {r.down_many_ms:6.1f}), "
+              f"to us {r.up_ms:8.1f} ms ({r.up_many_ms:8.1f}); the peer repeated {retransmissions}, {r.kicks} ICMPv6", flush=True)
         self.judge(resumption, retransmissions)
         self.server.terminate()
 
