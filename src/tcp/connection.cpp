@@ -215,6 +215,7 @@ void on_heard(TcpContext& cx, TcpConnectionState& c) {
         c.verdict = Verdict::resumed;
         tell_socket(cx, c, Error::invalid);
         on_sign_of_life(c);
+        if (c.timers.delayed_ack != never) c.ack_now = true;  // the answer to the probe of a restore
     }
     if (c.timers.persist == never) {
         c.probes_sent = 0;

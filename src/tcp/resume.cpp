@@ -100,8 +100,19 @@ void retire(TcpContext& cx, TcpConnectionState& c) {
     settle(cx, c);
 }
 
+/// Would the first ACK be news to a peer that sends, and bear the time stamp of a segment from before the outage? Linux would
+/// measure its round trip by it, and take its time-outs for spurious (RFC 3522): all that was lost counts as on its way
+/// again, and the next time-out is as long as the outage was. So the peer is probed first, and what it answers has a
+/// new time stamp.
+bool must_probe_first(const TcpConnectionState& c) {
+    const bool may_send = c.phase == TcpPhase::established || c.phase == TcpPhase::fin_wait_1 ||
+                          c.phase == TcpPhase::fin_wait_2;
+    return may_send && c.ts.enabled && c.policy != DurabilityPolicy::none && after(c.rcv.nxt, c.rcv.acked);
+}
+
 void resume_connection(TcpContext& cx, TcpConnectionState& c) {
     if (is_dead(c)) return resume_dead(cx, c);
+    const bool probes = must_probe_first(c);
     if (c.policy != DurabilityPolicy::none && c.phase != TcpPhase::syn_sent) {
         c.rcv.adv = edge_possibly_shown(c);
         c.rcv.acked = c.rcv.nxt;  // perhaps it was: the first ACK must not be behind it
@@ -115,9 +126,11 @@ void resume_connection(TcpContext& cx, TcpConnectionState& c) {
         c.ack_now = c.fin_ack_owed;
     } else {
         c.verdict = Verdict::pending;
-        c.ack_now = is_synchronized(c);
+        // Our own data, where there is some, cannot wait: it goes first, and is acknowledged.
+        c.probe_owed = probes && c.snd.max == c.snd.una;
+        c.ack_now = is_synchronized(c) && !c.probe_owed;
     }
-    c.resume_owed = c.ack_now || is_syn_unacked(c);
+    c.resume_owed = c.ack_now || c.probe_owed || is_syn_unacked(c);
     tell_socket(cx, c, Error::invalid);
     settle(cx, c);
     // In its turn, not with all the others: run_output() lets them speak a few at a time.

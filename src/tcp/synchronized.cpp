@@ -32,9 +32,11 @@ bool check_timestamp(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     return false;
 }
 
-/// RFC 7323 4.3 (2): only a segment that begins no later than the last ACK that we sent.
+/// RFC 7323 4.3 (2): only a segment that begins no later than the last ACK that we sent; or the first one after a restore,
+/// because what would be echoed instead measures our outage (DURABILITY 8).
 void take_timestamp(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
-    if (!c.ts.enabled || !s.repr.options.timestamps || after(s.repr.seq, c.rcv.acked)) return;
+    if (!c.ts.enabled || !s.repr.options.timestamps) return;
+    if (after(s.repr.seq, c.rcv.acked) && c.verdict != Verdict::pending) return;
     const std::uint32_t tsval = s.repr.options.timestamps->tsval;
     if (is_older_timestamp(tsval, c.ts.recent) && is_recent_valid(cx, c)) return;
     c.ts.recent = tsval;
@@ -292,6 +294,8 @@ void on_synchronized(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     if (s.repr.flags.rst) return take_reset(cx, c, s);
     if (s.repr.flags.syn && !take_syn(cx, c, s)) return;
     if (!check_timestamp(cx, c, s)) return;
+    // After a restore what comes first may be what we have already: its answer is the first news of the peer.
+    if (c.verdict == Verdict::pending && c.rcv.nxt - s.repr.seq <= 65535U << c.rcv.wscale) take_timestamp(cx, c, s);
     if (!check_sequence(cx, c, s)) return take_ack_of_shrunk(cx, c, s);
     if (!s.repr.flags.ack) return w.drop(DropReason::tcp_no_ack_flag);
     if (c.phase == TcpPhase::syn_received) {

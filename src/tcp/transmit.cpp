@@ -283,9 +283,12 @@ void commit_transmit(TcpContext& cx, TcpConnectionState& c, const Plan& p, const
         case Plan::Kind::ack:
             break;
     }
+    const bool asks_after_restore = p.kind == Plan::Kind::probe && c.resume_owed;
     c.probe_owed = false;
     c.resume_owed = false;
     if (h.flags.ack) commit_ack(cx, c, h, window);
+    // The answer makes the ACK leave (on_heard); if there is none it leaves all the same.
+    if (asks_after_restore) c.timers.delayed_ack = cx.now + cx.w.config().tcp.delayed_ack;
 }
 
 /// The plan's bytes as slices; a plan that needs more slices than there are becomes shorter.

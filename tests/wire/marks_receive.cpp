@@ -277,12 +277,14 @@ HELD_CASE(
     t.expect(ack(11));
 }
 
-HELD_CASE("DURABILITY 1, window: what rounding added behind the cut is not taken back by a restore", "[marks]") {
+HELD_CASE("DURABILITY 1, window: what rounding added behind the cut is not taken back by a restore",
+          "[marks]") {
     auto t = listening(way, with_receive_buffer(held, 1'000'000));
     t.flow().offers_wscale = 7;
     open_held(t);
     REQUIRE(t.flow().stack_shift == 4);
-    // Nobody reads. Each commit is acknowledged in several steps, and each of them may round up; the snapshot has none.
+    // Nobody reads. Each commit is acknowledged in several steps, and each of them may round up; the snapshot
+    // has none.
     for (int round = 0; round < 12; ++round) {
         for (int i = 0; i < 20; ++i) t.peer_sends(data(1433 - static_cast<std::size_t>(round)));
         t.snapshot().ignore_output();
@@ -292,4 +294,44 @@ HELD_CASE("DURABILITY 1, window: what rounding added behind the cut is not taken
         CHECK(t.flow().last_ack == t.flow().snd_nxt);
     }
     t.app_reads(t.readable()).snapshot().ignore_output();
+}
+
+HELD_CASE("DURABILITY 8: an ACK that may be news waits for a time stamp from after the outage",
+          "[marks][restore]") {
+    auto t = listening(way, held);
+    t.flow().offers_ts = true;
+    open_held(t);
+    const auto clock = [&t] { return static_cast<std::uint32_t>(t.now().ns / 1'000'000); };
+    t.after(100_ms);
+    const std::uint32_t before = clock();
+    t.peer_sends(data(100)).peer_sends(data(100)).cut();
+    t.commit().ignore_output();
+    t.crash(5_s);
+    const auto echoes = [](std::uint32_t from, std::uint32_t to) {
+        return [from, to](const TcpFields& f, const Flow&) {
+            return f.ts && f.ts->second >= from && f.ts->second <= to;
+        };
+    };
+    // A probe, which the peer answers without looking at its ACK: to that it would owe a round trip of five
+    // seconds.
+    t.expect(ack().seq(0).where("TSecr of before", echoes(0, before))).expect_silence();
+    SECTION("the peer answers, from ahead of what we know") {
+        t.peer_sends(ack().seq(2001));
+        t.expect(ack(201).seq(1).where("TSecr of the answer", echoes(clock(), clock()))).expect_silence();
+        CHECK(t.verdict() == Verdict::resumed);
+        // The rule of RFC 7323 4.3 holds again.
+        const std::uint32_t answered = clock();
+        t.after(50_ms).peer_sends(data(10).seq(1001));
+        t.expect(ack(201).where("TSecr of the answer", echoes(answered, answered)));
+    }
+    SECTION("the peer does not answer: the ACK leaves all the same") {
+        t.mark();
+        t.expect_by(50_ms, ack(201).seq(1));
+        t.expect_silence_until(10_s);
+    }
+    SECTION("the peer's own timer is first") {
+        t.peer_sends(data(100).seq(1));
+        t.expect(ack(201).where("TSecr of the repetition", echoes(clock(), clock()))).expect_silence();
+    }
+    t.app_reads(200);
 }
