@@ -1,7 +1,8 @@
-// Any bytes as a snapshot: an error, or a state that may run, and then runs. The checksum is made right first, or the
-// fuzzer would never get past it.
+// Any bytes as a snapshot, or as a base and increments, one after the other: an error, or a state that may run, and then
+// runs. The checksums are made right first, or the fuzzer would never get past them.
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,19 @@ std::vector<std::uint8_t> signed_copy(const std::uint8_t* data, std::size_t size
         bytes[size - 8 + i] = static_cast<std::uint8_t>(digest.value() >> (8 * i));
     }
     return bytes;
+}
+
+/// A part ends where a snapshot's end stands, and the last one with the input.
+std::vector<std::vector<std::uint8_t>> parts_of(const std::uint8_t* data, std::size_t size) {
+    std::vector<std::vector<std::uint8_t>> parts;
+    std::size_t from = 0;
+    for (std::size_t at = checkpoint::prelude_bytes; at + checkpoint::ending_bytes < size && parts.size() < 8; at += 8) {
+        if (!std::equal(checkpoint::ending_magic.begin(), checkpoint::ending_magic.end(), data + at)) continue;
+        parts.push_back(signed_copy(data + from, at + checkpoint::ending_bytes - from));
+        from = at + checkpoint::ending_bytes;
+    }
+    parts.push_back(signed_copy(data + from, size - from));
+    return parts;
 }
 
 void require(bool holds, const char* what) {
@@ -108,8 +122,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         ::mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     const auto as_given = checkpoint::summarize({data, size});
     require(as_given.has_value() || !as_given.error().message.empty(), "an error without a message");
-    const auto bytes = signed_copy(data, size);
-    auto restored = checkpoint::restore({arena, arena_bytes}, config, bytes, {.now = Instant{} + seconds(1)});
+    const auto parts = parts_of(data, size);
+    const std::vector<ByteView> chain(parts.begin(), parts.end());
+    checkpoint::VectorSink whole;
+    const bool is_compacted = checkpoint::compact(chain, whole).has_value();
+    auto restored = checkpoint::restore({arena, arena_bytes}, config, chain, {.now = Instant{} + seconds(1)});
     if (!restored) {
         require(!restored.error().message.empty(), "an error without a message");
         return 0;
@@ -117,5 +134,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(!durability::find_fault(restored->stack.core().world, {1, 2}), "restored to a state that may not run");
     restored->stack.ready(false);
     run(restored->stack);
+    require(is_compacted, "what can be restored can be compacted");
+    restored = checkpoint::restore({arena, arena_bytes}, config, whole.bytes, {.now = Instant{} + seconds(1)});
+    require(restored.has_value(), "what was compacted can be restored");
     return 0;
 }

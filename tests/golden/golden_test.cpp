@@ -1,5 +1,6 @@
-// Snapshots of released formats load for ever. v1.snapshot was written by `keepnet-test-golden "[write]"` from the sample
-// state of tests/support/sample.cpp, and is never written again: a new format gets a file of its own.
+// Snapshots of released formats load for ever. v1.snapshot, and what has a minor number in its name, was written by
+// `keepnet-test-golden "[write]"` from the sample state of tests/support/sample.cpp, and is never written again: a new format
+// gets files of its own.
 #include <catch2/catch_test_macros.hpp>
 
 #include <fstream>
@@ -90,17 +91,75 @@ TEST_CASE("format 1.0") {
     REQUIRE(before.pool.view(packet.slices[1])[49] == 51);
 }
 
-TEST_CASE("write a snapshot of the format as it is", "[.][write]") {
+TEST_CASE("format 1.1: a base and an increment on it") {
+    const auto base = read("v1.1.snapshot");
+    const auto increment = read("v1.1.increment");
+    REQUIRE(checkpoint::summarize(base)->format_minor == 1);
+    REQUIRE(checkpoint::summarize(base)->base_cut == 0);
+    REQUIRE(checkpoint::summarize(increment)->cut == 5'000'000'001);
+    REQUIRE(checkpoint::summarize(increment)->base_cut == 1);
+    REQUIRE(checkpoint::summarize(increment)->base_id == checkpoint::summarize(base)->id);
+
+    StackConfig config;
+    Arena arena(Stack::arena_bytes(config));
+    auto copy = checkpoint::decode(arena.span(), config, std::vector<ByteView>{base, increment}, true);
+    if (!copy) FAIL(copy.error().message);
+    World& w = copy->core().world;
+    REQUIRE(fault_of(w) == "");
+    REQUIRE(w.cuts().current == 5'000'000'001);
+    REQUIRE_FALSE(w.sockets.is_live(2U));  // closed behind the base
+    REQUIRE(w.sockets.get(0U).options.traffic_class == 32);
+    REQUIRE(w.connections.get(0U).receive_queue.bytes == 470);
+    REQUIRE(w.connections.get(1U).remote.port == 40001);  // of the base
+    std::array<ByteView, 4> received{};
+    REQUIRE(copy->peek({w.sockets.handle_of(0U).raw}, received) == 2);
+    REQUIRE(received[0].size() == 400);
+    REQUIRE(received[0][399] == static_cast<std::uint8_t>(9 + 399));
+    REQUIRE(received[1].size() == 70);
+    REQUIRE(received[1][69] == 3 + 69);
+    REQUIRE(w.neighbors.get(0U).timer == Instant{} + 1020_s);  // as it was, though the increment's cut is later
+}
+
+TEST_CASE("write snapshots of the format as it is", "[.][write]") {
     Sample sample;
-    const auto bytes = snapshot_of(*sample.stack, {.blobs = {{"application", {'s', 't', 'a', 't', 'e'}}, {"none", {}}},
-                                                   .wall_clock_ns = 1'700'000'000'000'000'000});
-    const auto summary = checkpoint::summarize(bytes);
-    // Appended piece by piece: g++ 12 warns of operator+ (its bug 105651).
-    std::string name = "v";
-    name.append(std::to_string(summary->format_major)).append(".snapshot");
-    std::ifstream there(KEEPNET_TESTS_DIR "/golden/" + name);
-    REQUIRE_FALSE(there);  // a golden file is written once
-    std::ofstream out(KEEPNET_TESTS_DIR "/golden/" + name, std::ios::binary);
-    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    REQUIRE(out.flush());
+    World& w = sample.w();
+    const auto cut_to_bytes = [&](CutId since) {
+        const auto cut = sample.stack->cut(since);
+        REQUIRE(cut.has_value());
+        checkpoint::VectorSink sink;
+        REQUIRE(checkpoint::encode(*sample.stack, *cut,
+                                   {.blobs = {{"application", {'s', 't', 'a', 't', 'e'}}, {"none", {}}},
+                                    .wall_clock_ns = 1'700'000'000'000'000'000},
+                                   sink)
+                    .has_value());
+        REQUIRE(sample.stack->committed(*cut).has_value());
+        return sink.bytes;
+    };
+    const auto base = cut_to_bytes(0);
+    w.cuts().current += 4'999'999'999;
+    w.edit_stack().now = w.stack().now + 2_s;
+    REQUIRE(sample.stack->close({w.sockets.handle_of(2U).raw}).has_value());
+    w.sockets.edit(0U).options.traffic_class = 32;
+    TcpConnectionState& c = w.connections.edit(0U);
+    const Link entry = sample.node(sample.slice(0, 70, 3), {5400}, {});
+    w.slice_nodes.edit(c.receive_queue.tail.index()).next = entry;
+    c.receive_queue.tail = entry;
+    ++c.receive_queue.nodes;
+    c.receive_queue.bytes += 70;
+    c.rcv.nxt = c.rcv.nxt + 70U;
+    const auto increment = cut_to_bytes(1);
+    const auto summary = checkpoint::summarize(base);
+    const auto write = [&](const char* suffix, const std::vector<std::uint8_t>& bytes) {
+        // Appended piece by piece: g++ 12 warns of operator+ (its bug 105651).
+        std::string name = "v";
+        name.append(std::to_string(summary->format_major)).append(".").append(std::to_string(summary->format_minor));
+        name.append(suffix);
+        std::ifstream there(KEEPNET_TESTS_DIR "/golden/" + name);
+        REQUIRE_FALSE(there);  // a golden file is written once
+        std::ofstream out(KEEPNET_TESTS_DIR "/golden/" + name, std::ios::binary);
+        out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+        REQUIRE(out.flush());
+    };
+    write(".snapshot", base);
+    write(".increment", increment);
 }
