@@ -13,7 +13,8 @@ namespace keepnet {
 
 /// Inside a buffer, and not empty. Whether the buffer is referenced is known when all slices are counted.
 [[nodiscard]] inline bool is_slice_sane(const PacketPool& pool, const Slice& s) {
-    return s.buffer < pool.capacity() && s.length != 0 && s.offset + s.length <= packet_buffer_bytes;
+    // Behind `used` append() would write: bytes under a slice never change.
+    return s.buffer < pool.capacity() && s.length != 0 && s.offset + s.length <= pool.used(s.buffer);
 }
 
 }  // namespace keepnet

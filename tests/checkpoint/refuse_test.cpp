@@ -245,3 +245,15 @@ TEST_CASE("bytes that are not aligned are read all the same") {
     Arena arena(Stack::arena_bytes(sample.config));
     REQUIRE(try_restore(arena, sample.config, ByteView(shifted).subspan(3)).code == Code::invalid);
 }
+
+TEST_CASE("bytes that lie behind what their buffer holds are refused: the next ones would be written over them") {
+    Sample sample;
+    World& w = sample.w();
+    const SliceNodeState& node = w.slice_nodes.get(0U);
+    w.pool.set_used(node.slice.buffer, static_cast<std::uint16_t>(node.slice.offset + node.slice.length - 1));
+    const Bytes bytes = snapshot_of(*sample.stack);
+    Arena arena(Stack::arena_bytes(sample.config));
+    const auto refused = checkpoint::decode(arena.span(), sample.config, bytes, true);
+    REQUIRE(refused.error().code == Code::damaged);
+    REQUIRE(refused.error().message.find("queue entry 0: slice") != std::string::npos);
+}
