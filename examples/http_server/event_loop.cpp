@@ -42,6 +42,7 @@ class EventLoop {
             const auto now = clock_now();
             const auto wake = std::min(turn(now), now + keepnet::seconds(60));
             sleep_until(wake);
+            if (device_gone_) return std::unexpected("the network interface is gone");
             if (suspend_until_ <= clock_now()) return std::unexpected("could not suspend in order in time");
         }
         return {};
@@ -119,6 +120,8 @@ class EventLoop {
                                   pollfd{.fd = done_.get(), .events = POLLIN, .revents = 0},
                                   pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0}};
         if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) <= 0) return;
+        // Without an interface there is nobody to serve, and the descriptor would be ready for ever.
+        if ((fds[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) device_gone_ = true;
         if (fds[1].revents != 0) on_snapshot_done();
         if (fds[2].revents != 0) on_signal();
     }
@@ -156,6 +159,7 @@ class EventLoop {
     Instant suspend_until_ = keepnet::never;
     std::string last_failure_;
     bool last_failed_ = false;
+    bool device_gone_ = false;
 };
 
 }  // namespace

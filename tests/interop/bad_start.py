@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Starts that must fail: one clear line on stderr, status 1, and the snapshot stays as it was."""
+"""Starts that must fail: one clear line on stderr, status 1, and the snapshot stays as it was. And an interface that is
+deleted under a running server ends it as clearly."""
 
 import os
 import subprocess
 
-from lib_interop import SERVER, TAP, Failure, expect, main, started_server
+from lib_interop import SERVER, TAP, Failure, expect, main, make_link, run, started_server
 
 
 def refused(why, *options, before=(), says):
@@ -68,6 +69,23 @@ def refuse_snapshots(server, state):
     return path, good
 
 
+def lose_interface(server):
+    server.process = subprocess.Popen(server.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    server.wait_until_it_serves(20)
+    run("ip", "link", "delete", TAP)
+    try:
+        said = server.process.communicate(timeout=20)[1]
+    except subprocess.TimeoutExpired:
+        raise Failure("the interface is gone, the server is not") from None
+    expect(server.process.returncode == 1 and said == "http_server: the network interface is gone\n",
+           f"status {server.process.returncode}: {said}")
+    # The connections are in the snapshot still: with the interface back it goes on.
+    make_link()
+    server.start()
+    server.wait_until_it_serves(20)
+    server.terminate()
+
+
 def test(directory):
     server = started_server(directory)
     state = os.path.join(directory, "state")
@@ -89,6 +107,7 @@ def test(directory):
     server.start()
     server.wait_until_it_serves(20)
     server.terminate()
+    lose_interface(server)
 
 
 main(test)
