@@ -31,6 +31,7 @@
 
 #include "runtime/arena.hpp"
 #include "runtime/image.hpp"
+#include "runtime/log.hpp"
 #include "runtime/program.hpp"
 #include "runtime/vm.hpp"
 #include "runtime/world.hpp"
@@ -48,7 +49,10 @@ struct Options {
     std::string gateway;
     std::string state = "runtime.image";
     bool fresh = false;
-    unsigned interval_ms = 20;
+    std::string policy = "snapshot";
+    std::optional<unsigned> interval_ms;
+    std::string pmem;
+    [[nodiscard]] bool is_journaled() const { return policy == "journal"; }
     std::string script;
     std::vector<std::string> arguments;
 };
@@ -161,7 +165,9 @@ Result<> configure_addresses(keepnet::Stack& stack, keepnet::InterfaceIndex nic,
 std::string title_of(const Options& options) {
     std::string title = options.script;
     for (const auto& argument : options.arguments) title += ' ' + argument;
-    return title;
+    if (title.size() <= title_bytes_max) return title;
+    const auto digest = std::to_string(std::hash<std::string>{}(title));
+    return title.substr(0, title_bytes_max - digest.size() - 5) + " ... " + digest;
 }
 
 struct Life {
@@ -191,8 +197,17 @@ Result<Life> load_life(const Options& options, Arena& arena) {
     return life;
 }
 
+// A life that begins leaves nothing of the journal before it; its first image has to be durable before
+// anything is said.
+Result<std::unique_ptr<Log>> open_log(const Options& options, const Life& life) {
+    LogConfig config{.path = options.state + ".journal"};
+    if (!options.pmem.empty()) config = {.path = options.pmem, .is_persistent_memory = true};
+    return life.image ? Log::open(config) : Log::create(config);
+}
+
 Result<keepnet::Stack> make_stack(const Options& options, const Life& life,
-                                  const keepnet::StackConfig& config, std::span<std::byte> arena) {
+                                  const keepnet::StackConfig& config, std::span<std::byte> arena,
+                                  keepnet::Journal* journal) {
     const auto now = life.clock.now();
     if (life.image) {
         auto restored = checkpoint::restore(arena, config, life.image->snapshot,
@@ -200,6 +215,7 @@ Result<keepnet::Stack> make_stack(const Options& options, const Life& life,
                                              .elapsed = life.away,
                                              .entropy = entropy(),
                                              .icmp_kick = true,
+                                             .journal = journal,
                                              .arena_is_zeroed = true});
         if (!restored) return failed(options.state + ": the stack's part: " + restored.error().message);
         return std::move(restored->stack);
@@ -207,6 +223,10 @@ Result<keepnet::Stack> make_stack(const Options& options, const Life& life,
     auto stack =
         keepnet::Stack::create(arena, config, {.now = now, .entropy = entropy(), .arena_is_zeroed = true});
     if (!stack) return failed(text(stack.error()));
+    if (journal != nullptr) {
+        if (const auto attached = stack->attach_journal(*journal); !attached)
+            return failed(text(attached.error()));
+    }
     return std::move(*stack);
 }
 
@@ -250,12 +270,20 @@ Result<Ending> run(const Options& options) {
     World world(life->clock);
 
     keepnet::StackConfig config;
-    config.policy = keepnet::DurabilityPolicy::snapshot;
+    config.policy =
+        options.is_journaled() ? keepnet::DurabilityPolicy::journal : keepnet::DurabilityPolicy::snapshot;
+    std::unique_ptr<Log> log;
     std::optional<keepnet::Stack> stack;
     if (tap) {
         const auto stack_arena = map_stack_arena(config);
         if (!stack_arena) return failed(stack_arena.error());
-        auto made = make_stack(options, *life, config, *stack_arena);
+        if (options.is_journaled()) {
+            auto opened = open_log(options, *life);
+            if (!opened) return failed(opened.error());
+            log = std::move(*opened);
+            world.set_journal(&log->journal());
+        }
+        auto made = make_stack(options, *life, config, *stack_arena, log ? &log->journal() : nullptr);
         if (!made) return failed(made.error());
         stack.emplace(std::move(*made));
         world.set_stack(&*stack);
@@ -267,10 +295,13 @@ Result<Ending> run(const Options& options) {
                     {.state = options.state,
                      .title = title_of(options),
                      .images = life->image ? life->image->info.number : 0,
-                     .interval = keepnet::milliseconds(options.interval_ms),
+                     .last_image = {life->image ? life->image->info.runtime_now_ns : life->clock.now().ns},
+                     .interval = keepnet::milliseconds(options.interval_ms.value_or(log ? 10'000 : 20)),
+                     .is_journaled = log != nullptr,
                      .device_fd = tap ? tap->fd() : -1,
                      .signal_fd = *signals,
-                     .done_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)});
+                     .done_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                     .journal_fd = log ? log->completion_fd() : -1});
     if (tap) {
         wait_until_running(options.tap);
         const auto nic = stack->attach_device(*tap, {});
@@ -299,9 +330,14 @@ int main(int argc, char** argv) {
     app.add_option("--gateway", options.gateway, "default router");
     app.add_option("--state", options.state, "file of the image")->capture_default_str();
     app.add_flag("--fresh", options.fresh, "give up what an earlier run left and start afresh");
-    app.add_option("--interval", options.interval_ms, "ms between two images, at least")
-        ->check(CLI::Range(0, 3'600'000))
+    app.add_option("--policy", options.policy,
+                   "what lets output out: an image, or the journal between images")
+        ->check(CLI::IsMember({"snapshot", "journal"}))
         ->capture_default_str();
+    app.add_option("--interval", options.interval_ms,
+                   "ms between two images, at least; 20, with a journal 10000")
+        ->check(CLI::Range(0, 3'600'000));
+    app.add_option("--pmem", options.pmem, "the journal, mapped: a file of persistent memory");
     app.add_option("script", options.script, "Lua program")->required();
     app.add_option("arguments", options.arguments, "of the script");
     app.prefix_command();  // what follows the script is the script's

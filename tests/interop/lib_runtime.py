@@ -21,6 +21,8 @@ class Runtime:
     def __init__(self, directory, options, script, *arguments):
         self.command = [RUNTIME, "--tap", TAP, "--address", ADDRESS, "--state", os.path.join(directory, "image"), *options,
                         str(SCRIPTS / script), *map(str, arguments)]
+        self.state = os.path.join(directory, "image")
+        self.images = set()   # as they were found after a kill
         self.kills = 0
         self.process = None
 
@@ -36,6 +38,8 @@ class Runtime:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.kills += 1
+        if os.path.exists(self.state):
+            self.images.add(os.stat(self.state).st_mtime_ns)
 
     def restart(self, pause=0.0):
         self.kill()
@@ -149,7 +153,7 @@ def wait_for_port(port, process, what):
             time.sleep(0.05)
 
 
-def start_nginx(directory, port):
+def start_nginx(directory, port, peers):
     """An unmodified web server that takes PUT; gives the folder that it serves."""
     root = os.path.join(directory, "www")
     os.makedirs(os.path.join(root, "copies"))
@@ -160,15 +164,17 @@ def start_nginx(directory, port):
                    f"events {{}} http {{ access_log off; {temporary} client_max_body_size 0;\n"
                    f"server {{ listen [{HOST}]:{port}; root {root}; location /copies/ {{ dav_methods PUT; }} }} }}\n")
     process = subprocess.Popen(["nginx", "-p", directory, "-e", f"{directory}/error.log", "-c", config])
+    peers.append(process)
     wait_for_port(port, process, "nginx")
     return root
 
 
-def start_sshd(directory, port):
+def start_sshd(directory, port, peers):
     """An OpenSSH server with keys of its own; gives the command of a client that comes through the runtime's port 2222."""
     # This is a mount namespace of our own: nothing of it is seen outside.
-    run("mount", "-t", "tmpfs", "none", "/run")
-    os.mkdir("/run/sshd", 0o755)
+    if not os.path.ismount("/run") or not os.path.isdir("/run/sshd"):
+        run("mount", "-t", "tmpfs", "none", "/run")
+        os.mkdir("/run/sshd", 0o755)
     shadow = os.path.join(directory, "shadow")
     with open(shadow, "w", encoding="ascii") as file:
         file.write("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n")
@@ -181,6 +187,7 @@ def start_sshd(directory, port):
                    "StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
                    f"PidFile none\nUseDNS no\nPrintMotd no\nLoginGraceTime 600\n")
     process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", config], stderr=subprocess.DEVNULL)
+    peers.append(process)
     wait_for_port(port, process, "sshd")
     with open(os.path.join(directory, "host.pub"), encoding="ascii") as file, \
             open(os.path.join(directory, "known"), "w", encoding="ascii") as known:
@@ -191,10 +198,11 @@ def start_sshd(directory, port):
             *[word for option in options for word in ("-o", option)], f"root@{ADDRESS}"]
 
 
-def start_dns(port, name, address):
+def start_dns(port, name, address, peers):
     process = subprocess.Popen(["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", f"--port={port}",
                                 f"--listen-address={HOST}", "--bind-interfaces", "--no-resolv", "--no-hosts", "--user=root",
-                                f"--pid-file=", f"--host-record={name},{address}"])
+                                "--pid-file=", f"--host-record={name},{address}"])
+    peers.append(process)
     wait_for_port(port, process, "dnsmasq")
 
 

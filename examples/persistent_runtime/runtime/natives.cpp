@@ -19,7 +19,7 @@ using keepnet::SocketHandle;
 using keepnet::Stack;
 
 constexpr std::size_t receive_bytes_max = std::size_t{1} << 20;
-constexpr std::size_t read_bytes_max = std::size_t{1} << 20;
+constexpr std::size_t read_bytes_max = 65536;  // a journal's record has to hold it
 /// Instructions of the interpreter between two interruptions of a task that does not wait.
 constexpr int instructions_max = 1'000'000;
 

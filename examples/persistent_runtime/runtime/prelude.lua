@@ -347,6 +347,7 @@ end
 
 -- Files ---------------------------------------------------------------------------------------------------------------
 
+--- Bytes of a file; from an offset at most so many of its bytes, and no more than 64 KiB at a time.
 files = {size = native.file_size, read = native.read_file}
 
 -- What would let a script see what is not in its image.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <utility>
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -17,7 +16,9 @@ using keepnet::Instant;
 
 // A failed image (a full disk) is tried again, not at once; output waits meanwhile.
 constexpr Duration retry_after_failure = keepnet::seconds(1);
-constexpr int ready_sockets_per_turn = 256;
+constexpr int events_per_turn = 256;
+// Between two images that cannot wait.
+constexpr Duration urgent_interval = keepnet::milliseconds(20);
 // Duplicate address detection takes a second; a script that begins with connect() should not see it fail.
 constexpr Duration address_patience = keepnet::seconds(5);
 constexpr Duration address_poll = keepnet::milliseconds(10);
@@ -31,7 +32,8 @@ Program::Program(keepnet::Stack* stack, Arena& arena, Vm& vm, World& world, cons
       world_(world),
       config_(config),
       checkpointer_(stack, arena, config.state, config.done_fd),
-      started_(world.clock().now()) {}
+      started_(world.clock().now()),
+      next_image_(config.last_image + config.interval) {}
 
 std::expected<void, std::string> Program::save() {
     take_image(world_.clock().now());
@@ -56,12 +58,22 @@ std::expected<Ending, std::string> Program::run() {
     return ending_;
 }
 
-std::expected<void, std::string> Program::dispatch(Event event, keepnet::SocketHandle socket) {
-    const auto result = vm_.turn(event, socket);
+// Lets the script run on with an event, or with the one that came at this place before. False: nothing
+// happened.
+std::expected<bool, std::string> Program::dispatch(Event event) {
+    const auto chosen = world_.choose(event);
+    if (!chosen) return false;
+    keepnet::SocketHandle socket{};
+    if (*chosen == Event::socket) {
+        const auto ready = stack_->next_ready();
+        if (!ready) return false;
+        socket = *ready;
+    }
+    const auto result = vm_.turn(*chosen, socket);
     if (!result) return std::unexpected("the interpreter: " + result.error());
     script_ = *result;
     changed_ = true;
-    return {};
+    return true;
 }
 
 bool Program::has_addresses(Instant now) const {
@@ -73,24 +85,36 @@ bool Program::has_addresses(Instant now) const {
     });
 }
 
+std::expected<void, std::string> Program::dispatch_live(Instant now) {
+    if (!looked_) {
+        const auto done = dispatch(Event::all);
+        if (!done) return std::unexpected(done.error());
+        looked_ = *done;
+    }
+    for (int ready = 0; sockets_ready_ && ready < events_per_turn; ++ready) {
+        const auto done = dispatch(Event::socket);
+        if (!done) return std::unexpected(done.error());
+        sockets_ready_ = *done;
+    }
+    if (script_.next_deadline > now) return {};
+    if (const auto done = dispatch(Event::time); !done) return std::unexpected(done.error());
+    return {};
+}
+
 // One round; gives when the next is due at the latest.
 std::expected<Instant, std::string> Program::turn() {
     const auto now = world_.clock().now();
-    auto wake = keepnet::never;
-    if (stack_ != nullptr) (void)stack_->poll(now);
+    if (stack_ != nullptr && stack_->poll(now).sockets_ready) sockets_ready_ = true;
+    if (world_.is_replaying()) {
+        for (int i = 0; i < events_per_turn && world_.is_replaying(); ++i) {
+            const auto done = dispatch(Event::all);
+            if (!done) return std::unexpected(done.error());
+        }
+        return now;
+    }
     if (!looked_ && !has_addresses(now)) return std::min(stack_->next_deadline(), now + address_poll);
-    if (!std::exchange(looked_, true)) {
-        if (auto done = dispatch(Event::all); !done) return std::unexpected(done.error());
-    }
-    for (int ready = 0; stack_ != nullptr && ready < ready_sockets_per_turn; ++ready) {
-        const auto socket = stack_->next_ready();
-        if (!socket) break;
-        if (auto done = dispatch(Event::socket, *socket); !done) return std::unexpected(done.error());
-        if (ready + 1 == ready_sockets_per_turn) wake = now;
-    }
-    if (script_.next_deadline <= now) {
-        if (auto done = dispatch(Event::time); !done) return std::unexpected(done.error());
-    }
+    if (auto done = dispatch_live(now); !done) return std::unexpected(done.error());
+    auto wake = sockets_ready_ || !looked_ ? now : keepnet::never;
     wake = std::min(wake, progress_ending(now));
     wake = std::min(wake, progress_suspend(now));
     wake = std::min(wake, image_if_wanted(now));
@@ -99,7 +123,7 @@ std::expected<Instant, std::string> Program::turn() {
 }
 
 Instant Program::progress_ending(Instant now) {
-    if (phase_ != Phase::running || script_.tasks != 0) return keepnet::never;
+    if (phase_ != Phase::running || !has_ended()) return keepnet::never;
     // The end is durable, and what was said before it had its time to go out.
     const bool held =
         changed_ || checkpointer_.busy() || (stack_ != nullptr && stack_->commit_wanted() != keepnet::never);
@@ -115,7 +139,7 @@ Instant Program::progress_ending(Instant now) {
 Instant Program::progress_suspend(Instant now) {
     switch (phase_) {
         case Phase::suspending:
-            if ((stack_ != nullptr && !stack_->is_suspended()) || checkpointer_.busy() || next_image_ > now)
+            if ((stack_ != nullptr && !stack_->is_suspended()) || checkpointer_.busy() || retry_image_ > now)
                 break;
             take_image(now);
             if (checkpointer_.busy()) phase_ = Phase::last_image;
@@ -131,7 +155,7 @@ Instant Program::progress_suspend(Instant now) {
         case Phase::finished:
             return keepnet::never;
     }
-    return std::max(now, std::max(next_image_, now + keepnet::milliseconds(10)));
+    return std::max(now, std::max(retry_image_, now + keepnet::milliseconds(10)));
 }
 
 Instant Program::image_if_wanted(Instant now) {
@@ -139,7 +163,8 @@ Instant Program::image_if_wanted(Instant now) {
     if (checkpointer_.busy()) return checkpointer_.sweep() ? now : keepnet::never;
     const auto wanted = stack_ != nullptr ? stack_->commit_wanted() : keepnet::never;
     if (wanted == keepnet::never && !changed_) return keepnet::never;
-    const auto due = std::max(changed_ ? now : wanted, next_image_);
+    const bool at_once = has_ended() || (config_.is_journaled && wanted != keepnet::never);
+    const auto due = std::max(changed_ ? now : wanted, at_once ? retry_image_ : next_image_);
     if (due > now) return due;
     take_image(now);
     return now;
@@ -147,6 +172,7 @@ Instant Program::image_if_wanted(Instant now) {
 
 void Program::take_image(Instant now) {
     next_image_ = now + config_.interval;
+    retry_image_ = now + urgent_interval;
     changed_ = false;
     const auto started = checkpointer_.start({.number = ++config_.images,
                                               .wall_clock_ns = wall_clock_ns(),
@@ -159,7 +185,7 @@ void Program::take_image(Instant now) {
 
 void Program::on_failure(const std::string& why) {
     changed_ = true;
-    next_image_ = world_.clock().now() + retry_after_failure;
+    next_image_ = retry_image_ = world_.clock().now() + retry_after_failure;
     if (why != last_failure_) world_.complain("no image: " + why);
     last_failure_ = why;
 }
@@ -179,9 +205,10 @@ void Program::on_image_done() {
 void Program::sleep_until(Instant wake) {
     const auto left = std::max(wake - world_.clock().now(), Duration{0});
     const timespec timeout{.tv_sec = left.ns / 1'000'000'000, .tv_nsec = left.ns % 1'000'000'000};
-    std::array<pollfd, 3> fds{pollfd{.fd = config_.device_fd, .events = POLLIN, .revents = 0},
+    std::array<pollfd, 4> fds{pollfd{.fd = config_.device_fd, .events = POLLIN, .revents = 0},
                               pollfd{.fd = config_.done_fd, .events = POLLIN, .revents = 0},
-                              pollfd{.fd = config_.signal_fd, .events = POLLIN, .revents = 0}};
+                              pollfd{.fd = config_.signal_fd, .events = POLLIN, .revents = 0},
+                              pollfd{.fd = config_.journal_fd, .events = POLLIN, .revents = 0}};
     if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) <= 0) return;
     if (fds[1].revents != 0) on_image_done();
     if (fds[2].revents != 0) on_signal();

@@ -18,13 +18,16 @@ struct ProgramConfig {
     std::string state{};                                     ///< file of the image
     std::string title{};                                     ///< of the script and its arguments
     std::uint64_t images = 0;                                ///< that were taken before
+    keepnet::Instant last_image{};                           ///< when the last of them was
     keepnet::Duration interval = keepnet::milliseconds(20);  ///< between two images, at least
-    keepnet::Duration suspend_max = keepnet::seconds(10);    ///< then it ends without
+    bool is_journaled = false;  ///< output waits for no image: one that is asked for is taken at once
+    keepnet::Duration suspend_max = keepnet::seconds(10);  ///< then it ends without
     keepnet::Duration linger =
         keepnet::milliseconds(500);  ///< how long the last words of an ended script may take
     int device_fd = -1;              ///< readable when frames wait
     int signal_fd = -1;              ///< readable at SIGTERM and SIGINT
     int done_fd = -1;                ///< an eventfd, for the checkpointer
+    int journal_fd = -1;             ///< readable when a record of the journal has become durable
 };
 
 /// How it ended.
@@ -44,8 +47,10 @@ class Program {
     enum class Phase : std::uint8_t { invalid = 0, running, suspending, last_image, finished };
 
     std::expected<keepnet::Instant, std::string> turn();
+    [[nodiscard]] bool has_ended() const { return looked_ && script_.tasks == 0; }
     [[nodiscard]] bool has_addresses(keepnet::Instant now) const;
-    std::expected<void, std::string> dispatch(Event event, keepnet::SocketHandle socket = {});
+    std::expected<bool, std::string> dispatch(Event event);
+    std::expected<void, std::string> dispatch_live(keepnet::Instant now);
     keepnet::Instant progress_ending(keepnet::Instant now);
     keepnet::Instant progress_suspend(keepnet::Instant now);
     keepnet::Instant image_if_wanted(keepnet::Instant now);
@@ -65,9 +70,11 @@ class Program {
     Phase phase_ = Phase::running;
     Ending ending_ = Ending::invalid;
     TurnResult script_{};
-    bool looked_ = false;   ///< at everything, once after the start
-    bool changed_ = false;  ///< the script has run since the last image
+    bool looked_ = false;         ///< at everything, once after the start
+    bool changed_ = false;        ///< the script has run since the last image
+    bool sockets_ready_ = false;  ///< next_ready() may have something
     keepnet::Instant next_image_{};
+    keepnet::Instant retry_image_{};
     keepnet::Instant ended_since_ = keepnet::never;
     keepnet::Instant suspend_until_ = keepnet::never;
     std::string last_failure_{};

@@ -1,0 +1,62 @@
+// The journal beside an image: what the script has been told since then (DURABILITY 6). In a file, or in
+// persistent memory that is mapped. Images may then be rare: output waits for the journal alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <keepnet/journal.hpp>
+#include <keepnet/journal_file.hpp>
+#include <keepnet/journal_region.hpp>
+
+namespace persistent_runtime {
+
+struct LogConfig {
+    std::string path{};  ///< of the journal's file
+    bool is_persistent_memory =
+        false;  ///< the file is mapped, on a DAX file system: no system call for a record
+    std::uint64_t bytes = 256U << 20;  ///< of a new one; an image is asked for when half of it is full
+};
+
+class Log {
+  public:
+    /// An empty journal: what was there is forgotten.
+    static std::expected<std::unique_ptr<Log>, std::string> create(const LogConfig& config);
+    /// The one of an earlier life.
+    static std::expected<std::unique_ptr<Log>, std::string> open(const LogConfig& config);
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+    ~Log();
+
+    [[nodiscard]] keepnet::Journal& journal() { return *journal_; }
+    /// Readable when a record has become durable: the stack is to be polled. -1: records need no waiting.
+    [[nodiscard]] int completion_fd() const { return file_ ? file_->completion_fd() : -1; }
+
+  private:
+    struct Mapping {
+        std::span<std::byte> bytes{};
+        Mapping() = default;
+        Mapping(const Mapping&) = delete;
+        Mapping& operator=(const Mapping&) = delete;
+        ~Mapping();
+    };
+    Log() = default;
+    static std::expected<std::unique_ptr<Log>, std::string> prepare(const LogConfig& config, bool is_new);
+    std::expected<void, std::string> format(std::uint64_t id);
+    std::expected<keepnet::JournalImage, std::string> load();
+    [[nodiscard]] keepnet::JournalStore& store();
+
+    Mapping region_;  ///< the store's, if it is mapped
+    Mapping memory_;  ///< the journal's own
+    Mapping room_;    ///< of what is replayed, likewise
+    std::optional<keepnet::RegionJournal> mapped_;
+    std::unique_ptr<keepnet::FileJournal> file_;
+    std::optional<keepnet::Journal> journal_;
+};
+
+}  // namespace persistent_runtime
