@@ -171,6 +171,10 @@ EntryView EntryCursor::get() const {
     return {header, at_, {payload, header.argument_bytes}, {payload + header.argument_bytes, header.bytes - header.argument_bytes}};
 }
 
+void EntryCursor::set_link(std::uint64_t link) const {
+    std::memcpy(at(at_) + offsetof(EntryHeader, link), &link, sizeof link);
+}
+
 void EntryCursor::next() {
     at_ += entry_bytes(load<EntryHeader>(at(at_)).bytes);
     enter_record();

@@ -83,7 +83,7 @@ struct EntryHeader {
     std::uint32_t reserved = 0;
     std::uint64_t handle = 0;
     std::uint64_t value = 0;           ///< of a call: its result
-    std::uint64_t link = 0;            ///< 0 in the store; a reader's own
+    std::uint64_t link = 0;            ///< 0 in the store; in an image how much of it was replayed (ReplayMode::bytes)
 };
 static_assert(sizeof(EntryHeader) == 40);
 
@@ -122,14 +122,16 @@ class EntryCursor {
     /// The entry at the position. Not at the end.
     [[nodiscard]] EntryView get() const;
     void next();
+    /// Notes in the image how much of the entry at the position was replayed.
+    void set_link(std::uint64_t link) const;
     /// The record around the position begins here.
     [[nodiscard]] Lsn record() const { return record_; }
 
   private:
     void enter_record();
-    [[nodiscard]] const std::uint8_t* at(Lsn lsn) const { return bytes_ + (lsn - start_); }
+    [[nodiscard]] std::uint8_t* at(Lsn lsn) const { return bytes_ + (lsn - start_); }
 
-    const std::uint8_t* bytes_ = nullptr;
+    std::uint8_t* bytes_ = nullptr;
     Lsn start_ = 0;
     Lsn end_ = 0;
     Lsn at_ = 0;

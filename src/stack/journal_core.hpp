@@ -9,6 +9,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include <keepnet/journal.hpp>
 
@@ -42,6 +44,7 @@ struct ReplayState {
     bool active = false;
     bool last_was_idle = true;           ///< the last next_ready() said: nothing
     std::uint32_t idle_calls = 0;        ///< of next_ready() without progress
+    Lsn ready_at = 0;                    ///< ReplayMode::bytes: where next_replayed() looks next
     JournalImage image{};
     durability::EntryCursor cursor{};
     Instant now{};
@@ -120,6 +123,16 @@ struct Served {
     durability::EntryView entry{};
 };
 Served serve(JournalCore& j, Core* core, durability::Op op, std::uint64_t handle, ByteView arguments);
+// ReplayMode::bytes: each stream by itself, in pieces of any size. No value: the call is live.
+std::optional<std::expected<std::size_t, Error>> serve_bytes_in(JournalCore& j, Core& core, std::uint64_t handle,
+                                                                MutableBytes out);
+std::optional<std::expected<std::size_t, Error>> serve_bytes_out(JournalCore& j, Core& core, std::uint64_t handle,
+                                                                 std::span<const ByteView> data);
+/// What the journal adds to a socket's readiness.
+Readiness replayed_readiness(const JournalCore& j, const Core& core, std::uint64_t handle);
+/// A socket of which something is left to replay, another one each time; 0 after the last, and then the first again.
+std::uint64_t next_replayed(JournalCore& j, const Core& core);
+
 /// next_ready(): an entry without a handle means nothing is ready.
 Served serve_ready(JournalCore& j, Core& core);
 /// The program did something else on `handle` (0: on none): its connection ends.

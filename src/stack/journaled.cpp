@@ -58,6 +58,7 @@ JournalCore* recorder(Core& core, SocketHandle socket) {
     return core.journal != nullptr && journal::is_tracked(core, socket.raw) ? core.journal : nullptr;
 }
 bool is_replaying(const Core& core) { return core.journal != nullptr && core.journal->replay.active; }
+bool is_replaying_bytes(const Core& core) { return is_replaying(core) && core.journal->mode == ReplayMode::bytes; }
 
 /// There is no room to record what the call would give: would_block, which is recorded too.
 std::unexpected<Error> starve(JournalCore& j, const Core& core, Op op, SocketHandle socket, ByteView arguments) {
@@ -84,7 +85,7 @@ std::expected<T, Error> simple_call(Core& core, Op op, SocketHandle socket, Byte
         }
     }
     JournalCore* j = recorder(core, socket);
-    if (j == nullptr || j->replay.active) return live();
+    if (j == nullptr) return live();
     const std::expected<T, Error> r = live();
     journal::append(*j,
                     {.op = op,
@@ -194,7 +195,9 @@ std::expected<std::size_t, Error> Stack::send(SocketHandle socket, ByteView data
 std::expected<std::size_t, Error> Stack::send(SocketHandle socket, std::span<const ByteView> data, bool more) {
     Core& core = *core_;
     const SendArguments arguments{size_of(data), more};
-    if (is_replaying(core)) {
+    if (is_replaying_bytes(core)) {
+        if (const auto served = journal::serve_bytes_out(*core.journal, core, socket.raw, data)) return *served;
+    } else if (is_replaying(core)) {
         JournalCore& j = *core.journal;
         const Served s = journal::serve(j, &core, Op::send, socket.raw, bytes_of(arguments));
         if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
@@ -211,7 +214,7 @@ std::expected<std::size_t, Error> Stack::send(SocketHandle socket, std::span<con
         }
     }
     JournalCore* j = recorder(core, socket);
-    if (j == nullptr || j->replay.active) return calls::send(core, socket, data, more);
+    if (j == nullptr) return calls::send(core, socket, data, more);
     const std::size_t room = j->data_room();
     if (room == 0) return starve(*j, core, Op::send, socket, bytes_of(arguments));
     std::array<ByteView, parts_max> parts;
@@ -219,18 +222,31 @@ std::expected<std::size_t, Error> Stack::send(SocketHandle socket, std::span<con
     const auto r = calls::send(core, socket, some, more || size_of(some) < arguments.offered);
     const std::uint64_t written = r ? digest_of(some, *r) : 0;
     if (r && *r == size_of(some) && *r < arguments.offered) j->stacks[core.journal_stack].is_starved = true;
-    journal::append(*j,
-                    {.op = Op::send,
+    j->last_was_idle = false;
+    if (j->is_broken) return r;
+    j->writer.begin({.op = Op::send,
                      .stack = core.journal_stack,
                      .status = status_of(r),
                      .argument_bytes = sizeof arguments,
                      .handle = socket.raw,
-                     .value = result_of(r)},
-                    {bytes_of(arguments), bytes_of(written)});
+                     .value = result_of(r)});
+    j->writer.put(&arguments, sizeof arguments);
+    j->writer.put(&written, sizeof written);
+    // Another program's pieces have other digests: its bytes are compared with these.
+    std::size_t left = j->mode == ReplayMode::bytes ? result_of(r) : 0;
+    for (const ByteView& part : some) {
+        const std::size_t n = std::min(left, part.size());
+        if (n != 0) j->writer.put(part.data(), n);
+        left -= n;
+    }
+    j->writer.end();
     return r;
 }
 
 std::expected<std::size_t, Error> Stack::send_room(SocketHandle socket) const {
+    if (is_replaying_bytes(*core_) && journal::replayed_readiness(*core_->journal, *core_, socket.raw).has(Readiness::writable)) {
+        return std::size_t{core_->world.config().tcp.send_buffer};
+    }
     return simple_call<std::size_t>(*core_, Op::send_room, socket, {}, [&] { return calls::send_room(*core_, socket); });
 }
 
@@ -259,7 +275,7 @@ std::expected<std::size_t, Error> Stack::peek(SocketHandle socket, std::span<Byt
         }
     }
     JournalCore* j = recorder(core, socket);
-    if (j == nullptr || j->replay.active) return calls::peek(core, socket, out, skip);
+    if (j == nullptr) return calls::peek(core, socket, out, skip);
     const std::size_t room = j->data_room();
     const std::size_t least = sizeof arguments + (sizeof(std::uint64_t) + packet_buffer_bytes);
     if (room < least) return starve(*j, core, Op::peek, socket, bytes_of(arguments));
@@ -296,7 +312,9 @@ std::expected<void, Error> Stack::consume(SocketHandle socket, std::size_t bytes
 std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableBytes out) {
     Core& core = *core_;
     const std::uint64_t argument = out.size();
-    if (is_replaying(core)) {
+    if (is_replaying_bytes(core)) {
+        if (const auto served = journal::serve_bytes_in(*core.journal, core, socket.raw, out)) return *served;
+    } else if (is_replaying(core)) {
         const Served s = journal::serve(*core.journal, &core, Op::receive, socket.raw, bytes_of(argument));
         if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
         if (s.kind == Served::Kind::entry) {
@@ -308,7 +326,7 @@ std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableByt
         }
     }
     JournalCore* j = recorder(core, socket);
-    if (j == nullptr || j->replay.active) return calls::receive(core, socket, out);
+    if (j == nullptr) return calls::receive(core, socket, out);
     const std::size_t room = std::min(out.size(), j->data_room());
     if (room == 0 && !out.empty()) return starve(*j, core, Op::receive, socket, bytes_of(argument));
     const auto r = calls::receive(core, socket, out.first(room));
@@ -388,7 +406,7 @@ std::expected<ReceivedDatagram, Error> Stack::peek_datagram(SocketHandle socket)
         }
     }
     JournalCore* j = recorder(core, socket);
-    if (j == nullptr || j->replay.active) return calls::peek_datagram(core, socket);
+    if (j == nullptr) return calls::peek_datagram(core, socket);
     if (j->data_room() < sizeof(DatagramBytes) + packet_buffer_bytes) {
         return starve(*j, core, Op::peek_datagram, socket, {});
     }
@@ -466,6 +484,12 @@ std::expected<Error, Error> Stack::take_error(SocketHandle socket) {
     return simple_call<Error>(*core_, Op::take_error, socket, {}, [&] { return calls::take_error(*core_, socket); });
 }
 std::expected<Readiness, Error> Stack::readiness(SocketHandle socket) const {
+    if (is_replaying_bytes(*core_)) {
+        const Readiness left = journal::replayed_readiness(*core_->journal, *core_, socket.raw);
+        auto r = calls::readiness(*core_, socket);
+        if (!r && left.bits == 0) return r;
+        return Readiness{static_cast<std::uint8_t>((r ? r->bits : 0) | left.bits)};
+    }
     return simple_call<Readiness>(*core_, Op::readiness, socket, {}, [&] { return calls::readiness(*core_, socket); });
 }
 
@@ -483,7 +507,7 @@ std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
         }
     }
     JournalCore* j = recorder(core, socket);
-    if (j == nullptr || j->replay.active) return calls::info(core, socket);
+    if (j == nullptr) return calls::info(core, socket);
     auto r = calls::info(core, socket);
     InfoBytes bytes{};
     const std::size_t n = r ? write_info(*r, bytes) : 0;
@@ -494,6 +518,11 @@ std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
 
 std::optional<SocketHandle> Stack::next_ready() {
     Core& core = *core_;
+    if (is_replaying_bytes(core)) {
+        const std::uint64_t handle = journal::next_replayed(*core.journal, core);
+        if (handle == 0) return {};
+        return SocketHandle{handle};
+    }
     if (is_replaying(core)) {
         const Served s = journal::serve_ready(*core.journal, core);
         if (s.kind == Served::Kind::diverged) return {};

@@ -56,6 +56,7 @@ struct Server {
     std::uint64_t listener = 0;
     std::vector<Conversation> conversations{};
     std::uint64_t reads = 0;
+    bool by_bytes = false;  ///< answers with each byte changed, in pieces as chance will have them, and notes nothing
 
     void start(Stack& stack) {
         const auto socket = *stack.open_tcp();
@@ -79,17 +80,23 @@ struct Server {
         const SocketHandle s{c.socket};
         for (;;) {
             while (!c.unsent.empty()) {
-                const auto sent = stack.send(s, c.unsent);
+                const std::size_t some = by_bytes ? 1 + chance() % c.unsent.size() : c.unsent.size();
+                const auto sent = stack.send(s, ByteView(c.unsent).first(some));
                 if (!sent && sent.error() == Error::would_block) return true;
                 if (!sent) return stack.close(s), false;
                 c.unsent.erase(c.unsent.begin(), c.unsent.begin() + static_cast<std::ptrdiff_t>(*sent));
             }
             if (c.finished) return stack.close(s), false;
             std::array<std::uint8_t, 700> room{};
-            const auto n = stack.receive(s, room);
+            const std::size_t most = by_bytes ? 1 + chance() % room.size() : room.size();
+            const auto n = stack.receive(s, MutableBytes(room).first(most));
             if (!n && n.error() == Error::would_block) return true;
             if (!n && n.error() != Error::end_of_stream) return stack.close(s), false;
             c.finished = !n;
+            if (by_bytes) {
+                for (std::size_t k = 0; n && k < *n; ++k) c.unsent.push_back(static_cast<std::uint8_t>(room[k] ^ 0x55));
+                continue;
+            }
             std::array<std::uint8_t, 1> choice{static_cast<std::uint8_t>(chance())};
             if (!journal.note(choice)) return true;
             ++reads;
@@ -117,6 +124,7 @@ struct Client {
     std::size_t frame_left = 0;
     std::uint8_t choice = 0;
     std::optional<Error> error{};
+    bool by_bytes = false;
 
     void run(Stack& stack) {
         if (!socket) {
@@ -149,6 +157,9 @@ struct Client {
         }
     }
     void check() {
+        for (; by_bytes && !answer.empty(); answer.pop_front(), ++checked) {
+            REQUIRE(answer.front() == static_cast<std::uint8_t>(pattern(checked) ^ 0x55));
+        }
         while (!answer.empty()) {
             if (frame_left == 0) {
                 if (answer.size() < 2) return;
@@ -167,8 +178,8 @@ struct Client {
 };
 
 struct World2 {
-    explicit World2(std::uint64_t seed, std::size_t journal_bytes = 4U << 20)
-        : chance(static_cast<std::uint32_t>(seed)), store(journal_bytes), journal_memory(Journal::memory_bytes_min) {
+    explicit World2(std::uint64_t seed, std::size_t journal_bytes = 4U << 20, ReplayMode replay = ReplayMode::strict)
+        : mode(replay), chance(static_cast<std::uint32_t>(seed)), store(journal_bytes), journal_memory(Journal::memory_bytes_min) {
         peer_arena = std::make_unique<Arena>(Stack::arena_bytes(peer_config));
         peer.emplace(*Stack::create(peer_arena->span(), peer_config, {.now = now, .entropy = {1}}));
         const auto nic = *peer->attach_device(link.b(), {});
@@ -179,11 +190,12 @@ struct World2 {
     void create() {
         arena = std::make_unique<Arena>(Stack::arena_bytes(config));
         stack.emplace(*Stack::create(arena->span(), config, {.now = now, .entropy = {2}}));
-        journal.emplace(*Journal::create(journal_memory.span(), store, {.id = journal_id}));
+        journal.emplace(*Journal::create(journal_memory.span(), store, {.id = journal_id, .mode = mode}));
         REQUIRE(stack->attach_journal(*journal).has_value());
         const auto nic = *stack->attach_device(link.a(), {});
         REQUIRE(stack->add_address(nic, server_address, 64).has_value());
         server = {};
+        server.by_bytes = client.by_bytes = second.by_bytes = mode == ReplayMode::bytes;
         server.start(*stack);
         snapshot();
     }
@@ -212,7 +224,7 @@ struct World2 {
     }
     void restore(Duration away) {
         now = now + away;
-        journal.emplace(*Journal::open(journal_memory.span(), store, store.image(journal_id), {}));
+        journal.emplace(*Journal::open(journal_memory.span(), store, store.image(journal_id), {.mode = mode}));
         arena = std::make_unique<Arena>(Stack::arena_bytes(config));
         auto back = checkpoint::restore(arena->span(), config, saved_snapshot,
                                         {.now = now, .elapsed = away, .entropy = {static_cast<std::uint8_t>(chance())},
@@ -227,6 +239,7 @@ struct World2 {
     void turn() {
         peer->poll(now);
         client.run(*peer);
+        if (second.total != 0) second.run(*peer);
         peer->poll(now);
         if (stack) {
             stack->poll(now);
@@ -236,6 +249,7 @@ struct World2 {
         now = now + 200_us;
     }
 
+    ReplayMode mode;
     std::mt19937 chance;
     Instant now{1'000'000'000};
     StackConfig config = config_for(DurabilityPolicy::journal);
@@ -248,7 +262,7 @@ struct World2 {
     std::optional<Journal> journal{};
     Server server{}, saved_server{};
     std::vector<std::uint8_t> saved_snapshot{};
-    Client client{};
+    Client client{}, second{};
     unsigned restores = 0;
 };
 
@@ -309,4 +323,91 @@ TEST_CASE("DURABILITY 6 and 7: crashes anywhere, with slow, torn and failing wri
         restores += t.restores;
     }
     REQUIRE(restores > 60);
+}
+
+TEST_CASE("DURABILITY 7, byte mode: the program cuts its streams otherwise and takes its connections in another order") {
+    unsigned restores = 0;
+    for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+        INFO("seed " << seed);
+        World2 t(seed, 4U << 20, ReplayMode::bytes);
+        auto& dice = t.chance;
+        t.client.total = 200'000 + dice() % 100'000;
+        t.second.total = 200'000 + dice() % 100'000;
+        t.store.is_instant = seed % 2 == 0;
+        unsigned crashes = 0;
+        for (int i = 0; i < 40'000 && !(t.client.ended && t.second.ended); ++i) {
+            t.turn();
+            if (t.store.is_busy() && dice() % 2 == 0) t.store.sync();
+            if (dice() % 300 == 0 && !t.journal->is_replaying()) t.snapshot();
+            if (crashes < 8 && dice() % 10 == 0) {
+                ++crashes;
+                t.crash(dice() % 4000);
+                for (auto n = dice() % 20; n != 0; --n) t.turn();
+                t.restore(milliseconds(dice() % 3000));
+            }
+        }
+        for (const Client* c : {&t.client, &t.second}) {
+            if (c->error) FAIL("a client was told " << name(*c->error));
+            REQUIRE(c->checked == c->total);
+            REQUIRE(c->ended);
+        }
+        restores += t.restores;
+    }
+    REQUIRE(restores > 60);
+}
+
+TEST_CASE("DURABILITY 7: a program that does something else is found out, and its peer is told at once") {
+    World2 t(5);
+    t.client.total = 600'000;
+    for (int i = 0; i < 40; ++i) t.turn();
+    t.crash();
+    t.restore(1_s);
+    // It listens as before and accepts as before, and then writes what it had not written.
+    while (t.journal->is_replaying()) {
+        const auto ready = t.stack->next_ready();
+        if (!ready) continue;
+        if (ready->raw == t.server.listener) {
+            const auto accepted = t.stack->accept(*ready);
+            if (accepted) t.server.conversations.push_back({.socket = accepted->raw});
+            continue;
+        }
+        const std::array<std::uint8_t, 3> other{1, 2, 3};
+        REQUIRE(t.stack->send(*ready, other) == std::unexpected(Error::replay_diverged));
+        break;
+    }
+    REQUIRE(t.server.conversations.size() == 1);
+    const SocketHandle lost{t.server.conversations.front().socket};
+    t.stack->ready(false);
+    for (int i = 0; i < 200 && !t.client.error; ++i) {
+        t.peer->poll(t.now);
+        t.client.run(*t.peer);
+        t.stack->poll(t.now);
+        while (t.stack->next_ready()) {}
+        t.now = t.now + 200_us;
+    }
+    REQUIRE(t.client.error == Error::connection_reset);
+    REQUIRE(!t.journal->is_replaying());
+    REQUIRE(t.stack->info(lost)->verdict == Verdict::replay_diverged);
+}
+
+TEST_CASE("a snapshot and a journal that do not belong together") {
+    World2 t(6);
+    t.client.total = 600'000;
+    for (int i = 0; i < 20; ++i) t.turn();
+    const auto old_snapshot = t.saved_snapshot;
+    t.snapshot();
+    for (int i = 0; i < 20; ++i) t.turn();
+    t.crash();
+    Arena arena(Stack::arena_bytes(t.config));
+    const auto restore = [&](ByteView snapshot, std::uint64_t id) {
+        auto journal = Journal::open(t.journal_memory.span(), t.store, t.store.image(id), {});
+        REQUIRE(journal.has_value());
+        auto back = checkpoint::restore(arena.span(), t.config, snapshot, {.now = t.now, .journal = &*journal});
+        return back ? checkpoint::Code::invalid : back.error().code;
+    };
+    REQUIRE(restore(t.saved_snapshot, journal_id + 1) == checkpoint::Code::journal);  // another's
+    REQUIRE(restore(old_snapshot, journal_id) == checkpoint::Code::journal);          // it has been truncated since
+    REQUIRE(checkpoint::restore(arena.span(), t.config, t.saved_snapshot, {.now = t.now}).error().code ==
+            checkpoint::Code::journal);                                               // none at all
+    REQUIRE(restore(t.saved_snapshot, journal_id) == checkpoint::Code::invalid);
 }
