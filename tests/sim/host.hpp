@@ -13,6 +13,7 @@
 #include <keepnet/stack.hpp>
 
 #include "sim/app.hpp"
+#include "sim/increments.hpp"
 #include "sim/monitor.hpp"
 #include "sim/network.hpp"
 #include "support/arena.hpp"
@@ -48,6 +49,7 @@ enum class HostFault : std::uint8_t {
 struct Tally {
     std::uint64_t crashes = 0, fresh_starts = 0, restores = 0, attaches = 0, suspends = 0;
     std::uint64_t cuts = 0, overruns = 0, abandoned = 0, commits = 0, reencoded = 0;
+    std::uint64_t increments = 0;
 };
 
 class Host {
@@ -86,6 +88,7 @@ class Host {
         AppValue app{};
         Monitor::Record record{};
         checkpoint::VectorSink sink{};
+        std::vector<std::uint8_t> increment{};  ///< the same cut on the last one, to compare
         std::optional<checkpoint::Encoder> encoder{};
         Instant durable_at = never;
         Instant told_at = never;
@@ -152,6 +155,7 @@ class Host {
     std::optional<Stack> stack_;
     std::deque<std::unique_ptr<Pending>> pending_;
     std::optional<Image> image_;
+    IncrementCheck increments_;
     Tally tally_;
 
     bool up_ = false;

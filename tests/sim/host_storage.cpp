@@ -38,11 +38,12 @@ checkpoint::EncodeOptions Host::encode_options(const Pending& p) const {
 
 void Host::take_cut(Instant now) {
     auto p = std::make_unique<Pending>();
+    p->cut_at = now;
+    p->app = app_.value;
+    p->increment = increments_.take(*stack_, arena_.span(), plan().config, encode_options(*p));
     const auto cut = stack_->cut();
     if (!cut) throw Failure("a cut is possible when the last one was read", std::string(name(cut.error())));
     p->cut = *cut;
-    p->cut_at = now;
-    p->app = app_.value;
     if (is_held()) p->record = ends_of(*stack_);
     last_cut_ = now;
     cut_at_ = never;
@@ -97,6 +98,7 @@ void Host::on_encoded(Pending& p, Instant now) {
     std::uint64_t hash = 0;
     for (std::size_t i = 0; i < p.sink.bytes.size(); i += 8) hash = hash * 31 + p.sink.bytes[i];
     trace_.add(now, index_, What::encoded, p.cut, p.sink.bytes.size(), hash);
+    if (increments_.compare(p.increment, p.sink.bytes)) ++tally_.increments;
     if (!storage_is_sure_ && dice_.percent(plan().abandon_percent)) return abandon(now, pending_.size() - 1);
     const auto& h = plan();
     p.durable_at = now + h.storage_min + within(h.storage_max - h.storage_min);

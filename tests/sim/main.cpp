@@ -38,7 +38,7 @@ void add(Totals& t, const keepnet::sim::Outcome& o) {
     t.tally.attaches += o.tally.attaches, t.tally.suspends += o.tally.suspends, t.tally.cuts += o.tally.cuts;
     t.tally.overruns += o.tally.overruns, t.tally.abandoned += o.tally.abandoned,
         t.tally.commits += o.tally.commits;
-    t.tally.reencoded += o.tally.reencoded;
+    t.tally.reencoded += o.tally.reencoded, t.tally.increments += o.tally.increments;
 }
 
 void report(std::uint64_t seed, const keepnet::sim::Outcome& o) {
@@ -126,10 +126,11 @@ int main(int argc, char** argv) {
         std::fprintf(
             stderr,
             "seeds=%llu failures=%llu turns=%llu segments=%llu crashes=%llu restores=%llu attaches=%llu "
-            "suspends=%llu fresh=%llu cuts=%llu commits=%llu overruns=%llu abandoned=%llu reencoded=%llu\n",
+            "suspends=%llu fresh=%llu cuts=%llu commits=%llu overruns=%llu abandoned=%llu reencoded=%llu "
+            "increments=%llu\n",
             n(totals.seeds), n(failures), n(totals.turns), n(totals.segments), n(t.crashes), n(t.restores),
             n(t.attaches), n(t.suspends), n(t.fresh_starts), n(t.cuts), n(t.commits), n(t.overruns),
-            n(t.abandoned), n(t.reencoded));
+            n(t.abandoned), n(t.reencoded), n(t.increments));
     }
     return failures == 0 ? 0 : 1;
 }

@@ -47,7 +47,7 @@ class Run {
                 o.tally.restores += t.restores;
             o.tally.attaches += t.attaches, o.tally.suspends += t.suspends, o.tally.cuts += t.cuts;
             o.tally.overruns += t.overruns, o.tally.abandoned += t.abandoned, o.tally.commits += t.commits;
-            o.tally.reencoded += t.reencoded;
+            o.tally.reencoded += t.reencoded, o.tally.increments += t.increments;
         }
         return o;
     }
