@@ -1,6 +1,7 @@
 // A host whose application is rolled back to an old snapshot and whose connections are not: DURABILITY 6 and 7.
 #include <algorithm>
 #include <deque>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,32 +18,20 @@
 #include "durability/journal_format.hpp"
 #include "stack/core.hpp"
 #include "support/arena.hpp"
+#include "support/journal_config.hpp"
 #include "support/journal_store.hpp"
 
 using namespace keepnet;
 using namespace keepnet::literals;
 using keepnet::test::Arena;
+using keepnet::test::journal_config;
+using keepnet::test::journal_id;
 using keepnet::test::TestJournalStore;
 
 namespace {
 
 constexpr auto server_address = Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, 1});
 constexpr auto client_address = Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, 2});
-constexpr std::uint64_t journal_id = 0x1234'5678'9abc'def0;
-
-StackConfig config_for(DurabilityPolicy policy) {
-    StackConfig c;
-    c.capacity = {.interfaces = 1, .addresses = 4, .routes = 4, .neighbors = 8, .pending_packets = 8, .destinations = 8,
-                  .sockets = 32, .tcp_connections = 32, .tcp_listeners = 4, .tcp_tombstones = 8, .udp_sockets = 4,
-                  .udp_datagrams = 16, .slice_nodes = 1024, .packet_buffers = 1024, .transmit_ring = 64,
-                  .shadow_objects = 512, .sweep_queue_bytes = 1U << 16};
-    c.tcp.receive_buffer = 16384;
-    c.tcp.send_buffer = 16384;
-    c.nd.dad_transmits = 0;
-    c.policy = policy;
-    return c;
-}
-
 std::uint8_t pattern(std::uint64_t at) { return static_cast<std::uint8_t>(at * 131 + (at >> 8) * 17 + 7); }
 
 /// A server that answers each byte with that byte plus a number of its own choice, drawn for each read, and says so in the
@@ -252,8 +241,8 @@ struct World2 {
     ReplayMode mode;
     std::mt19937 chance;
     Instant now{1'000'000'000};
-    StackConfig config = config_for(DurabilityPolicy::journal);
-    StackConfig peer_config = config_for(DurabilityPolicy::none);
+    StackConfig config = journal_config(DurabilityPolicy::journal);
+    StackConfig peer_config = journal_config(DurabilityPolicy::none);
     drivers::MemoryLink<256> link{};
     TestJournalStore store;
     Arena journal_memory;
@@ -410,4 +399,33 @@ TEST_CASE("a snapshot and a journal that do not belong together") {
     REQUIRE(checkpoint::restore(arena.span(), t.config, t.saved_snapshot, {.now = t.now}).error().code ==
             checkpoint::Code::journal);                                               // none at all
     REQUIRE(restore(t.saved_snapshot, journal_id) == checkpoint::Code::invalid);
+}
+
+// Writes what tests/golden/ keeps for ever and what the fuzzer starts from; by hand, once for each format.
+TEST_CASE("write a journal of the current format", "[.][write]") {
+    World2 t(8);
+    t.client.total = 6'000;
+    for (int i = 0; i < 3; ++i) t.turn();
+    t.crash();
+    const auto put = [](const std::string& name, ByteView bytes) {
+        std::ofstream out(KEEPNET_TESTS_DIR "/" + name, std::ios::binary);
+        out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+        REQUIRE(out.good());
+    };
+    put("golden/v1.journal", t.store.bytes());
+    put("golden/v1.journal.snapshot", t.saved_snapshot);
+    // The fuzzer makes the record around the entries itself.
+    const JournalImage image = t.store.image(journal_id);
+    const auto facts = durability::scan(image);
+    unsigned n = 0;
+    for (durability::EntryCursor at(image, facts->end, facts->start); !at.at_end() && n < 6;) {
+        const Lsn record = at.record();
+        const Lsn begin = at.position();
+        Lsn end = begin;
+        for (; !at.at_end() && at.record() == record; at.next()) {
+            end = at.position() + durability::entry_bytes(at.get().header.bytes);
+        }
+        put("fuzz/corpus/journal/record-" + std::to_string(n++),
+            ByteView(image.bytes).subspan(begin - image.start, end - begin));
+    }
 }

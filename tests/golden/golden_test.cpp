@@ -6,6 +6,10 @@
 #include <fstream>
 #include <iterator>
 
+#include <keepnet/journal.hpp>
+
+#include "support/journal_config.hpp"
+#include "support/journal_store.hpp"
 #include "support/sample.hpp"
 
 using namespace keepnet;
@@ -162,4 +166,37 @@ TEST_CASE("write snapshots of the format as it is", "[.][write]") {
     };
     write(".snapshot", base);
     write(".increment", increment);
+}
+
+TEST_CASE("journal format 1") {
+    // Of a server that answers each read with frames: written by keepnet-test-checkpoint "[write]", and never again.
+    TestJournalStore store(1U << 20);
+    store.bytes() = read("v1.journal");
+    Arena memory(Journal::memory_bytes_min);
+    auto journal = Journal::open(memory.span(), store, store.image(journal_id), {});
+    REQUIRE(journal.has_value());
+    const StackConfig config = journal_config(DurabilityPolicy::journal);
+    Arena arena(Stack::arena_bytes(config));
+    auto restored = checkpoint::restore(arena.span(), config, read("v1.journal.snapshot"),
+                                        {.now = Instant{} + 5_s, .elapsed = 2_s, .journal = &*journal});
+    if (!restored) FAIL(restored.error().message);
+    Stack& stack = restored->stack;
+    REQUIRE(journal->is_replaying());
+    const auto next = [&] {
+        std::optional<SocketHandle> ready;
+        for (int i = 0; i < 10 && !ready; ++i) ready = stack.next_ready();
+        return ready;
+    };
+    const auto listener = next();
+    REQUIRE(listener.has_value());
+    const auto connection = stack.accept(*listener);
+    REQUIRE(connection.has_value());
+    REQUIRE(stack.accept(*listener) == std::unexpected(Error::would_block));
+    REQUIRE(next() == *connection);
+    std::array<std::uint8_t, 700> data{};
+    const auto n = stack.receive(*connection, data);
+    REQUIRE(n == 700);
+    for (std::size_t i = 0; i < *n; ++i) REQUIRE(data[i] == static_cast<std::uint8_t>(i * 131 + (i >> 8) * 17 + 7));
+    std::array<std::uint8_t, 1> choice{};
+    REQUIRE(journal->note(choice).has_value());
 }
