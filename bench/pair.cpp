@@ -61,8 +61,10 @@ Pair::Host::Host(const StackConfig& config, std::uint8_t number)
 
 Pair::Pair(const StackConfig& config, std::uint16_t mtu) : Pair(config, config, mtu) {}
 
-Pair::Pair(const StackConfig& client, const StackConfig& server, std::uint16_t mtu)
+Pair::Pair(const StackConfig& client, const StackConfig& server, std::uint16_t mtu,
+           const std::function<void(Stack&)>& prepare)
     : link_(capabilities(mtu, 1), capabilities(mtu, 2)), client_(client, 1), server_(server, 2) {
+    if (prepare) prepare(server_.stack);
     for (auto [host, device] : {std::pair{&client_, &link_.a()}, std::pair{&server_, &link_.b()}}) {
         const InterfaceIndex interface = must(host->stack.attach_device(*device, {}), "attach");
         must(host->stack.add_address(interface, host->address, 64), "add_address");

@@ -31,7 +31,9 @@ StackConfig config_for(std::uint32_t connections);
 class Pair {
   public:
     explicit Pair(const StackConfig& config, std::uint16_t mtu = 1500);
-    Pair(const StackConfig& client, const StackConfig& server, std::uint16_t mtu);
+    /// `prepare`: is given the server's stack before it has a socket.
+    Pair(const StackConfig& client, const StackConfig& server, std::uint16_t mtu,
+         const std::function<void(Stack&)>& prepare = {});
 
     /// Given: the time. Otherwise each poll is a few microseconds after the one before it.
     std::function<Instant()> clock{};

@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 #include <keepnet/checkpoint.hpp>
+#include <keepnet/journal.hpp>
+#include <keepnet/journal_file.hpp>
+#include <keepnet/journal_region.hpp>
 
 #include "bench/benchmarks.hpp"
 #include "bench/measure.hpp"
@@ -95,7 +98,9 @@ class Disk {
 class Committer {
   public:
     virtual ~Committer() = default;
+    virtual void attach(Stack&) {}
     virtual void step(Stack& stack, Instant now) = 0;
+    std::size_t commits = 0;
     std::vector<double> commit_us{};
 };
 
@@ -132,6 +137,7 @@ class Snapshots final : public Committer {
         if (disk_ && !disk_->is_done()) return;
         if (disk_ && disk_->has_failed()) throw std::runtime_error("the snapshot cannot be written");
         if (!stack.committed(*cut_)) throw std::runtime_error("committed");
+        ++commits;
         commit_us.push_back(static_cast<double>((now - cut_at_).ns) * 1e-3);
         cut_.reset();
     }
@@ -140,6 +146,58 @@ class Snapshots final : public Committer {
     std::optional<Disk> disk_;
     std::optional<CutId> cut_;
     Instant cut_at_{}, next_{};
+};
+
+/// A journal of 256 MiB, in a file or in memory; a snapshot in memory whenever it asks for one, which
+/// truncates it.
+class Journaled final : public Committer {
+  public:
+    explicit Journaled(bool on_disk) {
+        constexpr std::size_t bytes = 256U << 20;
+        constexpr std::uint64_t id = 1;
+        if (on_disk) {
+            path_ = std::filesystem::current_path() / ("keepnet-bench.journal." + std::to_string(getpid()));
+            auto file = FileJournal::open(path_, bytes);
+            if (!file) throw std::runtime_error(file.error().message);
+            file_ = std::move(*file);
+            if (!file_->format(id)) throw std::runtime_error("the journal cannot be formatted");
+        } else {
+            region_memory_.emplace(bytes);
+            auto* const at = reinterpret_cast<std::uint8_t*>(region_memory_->bytes().data());
+            region_.emplace(MutableBytes{at, bytes});
+            if (!region_->format(id)) throw std::runtime_error("the journal cannot be formatted");
+        }
+        JournalStore& store = on_disk ? static_cast<JournalStore&>(*file_) : *region_;
+        auto journal = Journal::create(memory_.bytes(), store, {.id = id, .epoch = 1});
+        if (!journal) throw std::runtime_error("journal: " + std::string(name(journal.error())));
+        journal_.emplace(std::move(*journal));
+    }
+    ~Journaled() override {
+        if (!path_.empty()) std::filesystem::remove(path_);
+    }
+
+    void attach(Stack& stack) override {
+        if (!stack.attach_journal(*journal_)) throw std::runtime_error("attach_journal");
+    }
+    void step(Stack& stack, Instant now) override {
+        if (journal_->durable() != durable_) ++commits;
+        durable_ = journal_->durable();
+        if (stack.commit_wanted() > now) return;
+        const auto cut = stack.cut();
+        if (!cut) throw std::runtime_error("cut: " + std::string(name(cut.error())));
+        checkpoint::VectorSink sink;
+        if (!checkpoint::encode(stack, *cut, {}, sink) || !stack.committed(*cut))
+            throw std::runtime_error("snapshot");
+    }
+
+  private:
+    std::filesystem::path path_;
+    ArenaMemory memory_{16U << 20};
+    std::optional<ArenaMemory> region_memory_;
+    std::unique_ptr<FileJournal> file_;
+    std::optional<RegionJournal> region_;
+    std::optional<Journal> journal_;
+    Lsn durable_ = 0;
 };
 
 /// Gbit/s, once the windows are open.
@@ -158,20 +216,19 @@ void measure_policy(benchmark::State& state, DurabilityPolicy policy, Duration i
     client.tcp.send_buffer = client.tcp.receive_buffer = 1U << 20;
     StackConfig server = client;
     server.policy = policy;
-    Pair pair(client, server, mtu);
+    Pair pair(client, server, mtu, [&](Stack& stack) { committer.attach(stack); });
     pair.clock = wall_now;
     pair.after_poll = [&] { committer.step(pair.server(), pair.now()); };
     pair.connect(1);
     for (auto _ : state) {
         const Instant begin = wall_now();
-        const std::size_t commits = committer.commit_us.size();
+        const std::size_t commits = committer.commits;
         state.counters["up_gbit_s"] = rate_of(pair, Pair::Direction::to_server, opening);
         state.counters["down_gbit_s"] = rate_of(pair, Pair::Direction::to_client, opening);
         const double seconds = static_cast<double>((wall_now() - begin).ns) * 1e-9;
-        if (committer.commit_us.size() != commits) {
-            state.counters["commits_s"] = static_cast<double>(committer.commit_us.size() - commits) / seconds;
-            state.counters["commit_us"] = median(committer.commit_us);
-        }
+        if (committer.commits != commits)
+            state.counters["commits_s"] = static_cast<double>(committer.commits - commits) / seconds;
+        if (!committer.commit_us.empty()) state.counters["commit_us"] = median(committer.commit_us);
         std::vector<double> latency_us;
         for (const Instant end = wall_now() + measured_time; pair.now() < end;) {
             const Instant asked = wall_now();
@@ -201,6 +258,11 @@ std::unique_ptr<Committer> snapshots(checkpoint::SnapshotStore& store) {
     return std::make_unique<Snapshots>(milliseconds(Milliseconds), OnDisk ? &store : nullptr);
 }
 
+template <bool OnDisk>
+std::unique_ptr<Committer> journaled(checkpoint::SnapshotStore&) {
+    return std::make_unique<Journaled>(OnDisk);
+}
+
 template <int Milliseconds, bool OnDisk>
 void add_snapshots() {
     add_policy("snapshot, " + std::to_string(Milliseconds) + " ms, " + (OnDisk ? "disk" : "memory"),
@@ -219,6 +281,9 @@ void register_policies() {
     add_snapshots<1, true>();
     add_snapshots<10, true>();
     add_snapshots<100, true>();
+    for (const bool on_disk : {true, false})
+        add_policy(on_disk ? "journal, disk" : "journal, memory", DurabilityPolicy::journal, milliseconds(10),
+                   on_disk ? journaled<true> : journaled<false>);
 }
 
 }  // namespace keepnet::bench

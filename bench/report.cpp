@@ -55,7 +55,8 @@ const std::vector<Table>& tables() {
           {"arena_bytes_each", "arena bytes each", 0}},
          "Medians of processor time. `worst poll`: the longest poll while a cut was swept. `arena bytes`: "
          "what a connection "
-         "adds to the arena's size.\n`1 % dirty`: encoding an increment when one connection in a hundred has changed."},
+         "adds to the arena's size.\n`1 % dirty`: encoding an increment when one connection in a hundred has "
+         "changed."},
         {"policy",
          "Durability: one connection of 1 MiB buffers under each policy, by the clock on the wall",
          {{"up_gbit_s", "up Gbit/s", 2},
@@ -70,7 +71,8 @@ const std::vector<Table>& tables() {
          "is the "
          "encoding alone; disk: a thread of its own writes the\nsnapshot with checkpoint::FileStore into the "
          "working "
-         "directory. commit us: from the cut until it is durable, median."},
+         "directory. commit us: from the cut until it is durable,\n"
+         "median. journal: 256 MiB, in a file with fdatasync or in memory; commits: its records."},
         {"part", "Parts", {{"ns", "ns", 1}, {"instructions", "instructions", 0}}, ""},
     };
     return all;
