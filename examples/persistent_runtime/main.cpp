@@ -297,11 +297,10 @@ Result<Ending> run(const Options& options) {
                      .images = life->image ? life->image->info.number : 0,
                      .last_image = {life->image ? life->image->info.runtime_now_ns : life->clock.now().ns},
                      .interval = keepnet::milliseconds(options.interval_ms.value_or(log ? 10'000 : 20)),
-                     .is_journaled = log != nullptr,
+                     .log = log.get(),
                      .device_fd = tap ? tap->fd() : -1,
                      .signal_fd = *signals,
-                     .done_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                     .journal_fd = log ? log->completion_fd() : -1});
+                     .done_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)});
     if (tap) {
         wait_until_running(options.tap);
         const auto nic = stack->attach_device(*tap, {});

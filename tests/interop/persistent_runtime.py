@@ -268,7 +268,8 @@ def run_case(place, name, policy, options):
         process.kill()
         process.wait()
     expect(runtime.kills > options.seconds / 3, f"{name}: killed only {runtime.kills} times")
-    if policy != "snapshot" and not options.interval:   # most kills take the script back to where it was before
+    if policy != "snapshot" and name == "chat" and not options.interval:
+        # It says little, so that no image is asked for: most kills take the script back to where it had been before.
         expect(len(runtime.images) <= runtime.kills / 2 + 2, f"{name}: {len(runtime.images)} images")
     print(f"{name}: policy={policy} kills={runtime.kills} images={len(runtime.images)} bytes={count} "
           f"seconds={time.monotonic() - started:.0f} sha256=match", flush=True)

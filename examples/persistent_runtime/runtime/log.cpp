@@ -14,7 +14,7 @@ namespace persistent_runtime {
 namespace {
 
 // Two halves, each of which takes what the script was told between two writes of the store.
-constexpr std::size_t memory_bytes = std::size_t{64} << 20;
+constexpr std::size_t memory_bytes = std::size_t{16} << 20;
 
 std::unexpected<std::string> failed(const std::string& path, const std::string& what) {
     return std::unexpected(path + ": " + what);
@@ -62,8 +62,14 @@ std::uint64_t random_id() {
 
 }  // namespace
 
-Log::Mapping::~Mapping() {
+void Log::Mapping::unmap() {
     if (!bytes.empty()) ::munmap(bytes.data(), bytes.size());
+    bytes = {};
+}
+
+void Log::forget() {
+    if (file_) file_->forget();
+    room_.unmap();
 }
 
 Log::~Log() = default;

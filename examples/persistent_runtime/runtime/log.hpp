@@ -20,7 +20,8 @@ struct LogConfig {
     std::string path{};  ///< of the journal's file
     bool is_persistent_memory =
         false;  ///< the file is mapped, on a DAX file system: no system call for a record
-    std::uint64_t bytes = 256U << 20;  ///< of a new one; an image is asked for when half of it is full
+    /// Of a new one. An image is asked for when half of it is full; all of it is read at a start.
+    std::uint64_t bytes = 64U << 20;
 };
 
 class Log {
@@ -34,6 +35,8 @@ class Log {
     ~Log();
 
     [[nodiscard]] keepnet::Journal& journal() { return *journal_; }
+    /// Replay has ended: what was loaded for it is not needed any more.
+    void forget();
     /// Readable when a record has become durable: the stack is to be polled. -1: records need no waiting.
     [[nodiscard]] int completion_fd() const { return file_ ? file_->completion_fd() : -1; }
 
@@ -43,7 +46,8 @@ class Log {
         Mapping() = default;
         Mapping(const Mapping&) = delete;
         Mapping& operator=(const Mapping&) = delete;
-        ~Mapping();
+        ~Mapping() { unmap(); }
+        void unmap();
     };
     Log() = default;
     static std::expected<std::unique_ptr<Log>, std::string> prepare(const LogConfig& config, bool is_new);

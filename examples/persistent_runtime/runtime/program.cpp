@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -27,7 +28,6 @@ constexpr Duration address_poll = keepnet::milliseconds(10);
 
 Program::Program(keepnet::Stack* stack, Arena& arena, Vm& vm, World& world, const ProgramConfig& config)
     : stack_(stack),
-      arena_(arena),
       vm_(vm),
       world_(world),
       config_(config),
@@ -112,6 +112,7 @@ std::expected<Instant, std::string> Program::turn() {
         }
         return now;
     }
+    if (!std::exchange(is_live_, true) && config_.log != nullptr) config_.log->forget();
     if (!looked_ && !has_addresses(now)) return std::min(stack_->next_deadline(), now + address_poll);
     if (auto done = dispatch_live(now); !done) return std::unexpected(done.error());
     auto wake = sockets_ready_ || !looked_ ? now : keepnet::never;
@@ -163,7 +164,7 @@ Instant Program::image_if_wanted(Instant now) {
     if (checkpointer_.busy()) return checkpointer_.sweep() ? now : keepnet::never;
     const auto wanted = stack_ != nullptr ? stack_->commit_wanted() : keepnet::never;
     if (wanted == keepnet::never && !changed_) return keepnet::never;
-    const bool at_once = has_ended() || (config_.is_journaled && wanted != keepnet::never);
+    const bool at_once = has_ended() || (config_.log != nullptr && wanted != keepnet::never);
     const auto due = std::max(changed_ ? now : wanted, at_once ? retry_image_ : next_image_);
     if (due > now) return due;
     take_image(now);
@@ -208,7 +209,9 @@ void Program::sleep_until(Instant wake) {
     std::array<pollfd, 4> fds{pollfd{.fd = config_.device_fd, .events = POLLIN, .revents = 0},
                               pollfd{.fd = config_.done_fd, .events = POLLIN, .revents = 0},
                               pollfd{.fd = config_.signal_fd, .events = POLLIN, .revents = 0},
-                              pollfd{.fd = config_.journal_fd, .events = POLLIN, .revents = 0}};
+                              pollfd{.fd = config_.log != nullptr ? config_.log->completion_fd() : -1,
+                                     .events = POLLIN,
+                                     .revents = 0}};
     if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) <= 0) return;
     if (fds[1].revents != 0) on_image_done();
     if (fds[2].revents != 0) on_signal();

@@ -9,6 +9,7 @@
 #include <keepnet/stack.hpp>
 
 #include "checkpointer.hpp"
+#include "log.hpp"
 #include "vm.hpp"
 #include "world.hpp"
 
@@ -20,14 +21,13 @@ struct ProgramConfig {
     std::uint64_t images = 0;                                ///< that were taken before
     keepnet::Instant last_image{};                           ///< when the last of them was
     keepnet::Duration interval = keepnet::milliseconds(20);  ///< between two images, at least
-    bool is_journaled = false;  ///< output waits for no image: one that is asked for is taken at once
+    Log* log = nullptr;  ///< with a journal output waits for no image: one that is asked for is taken at once
     keepnet::Duration suspend_max = keepnet::seconds(10);  ///< then it ends without
     keepnet::Duration linger =
         keepnet::milliseconds(500);  ///< how long the last words of an ended script may take
     int device_fd = -1;              ///< readable when frames wait
     int signal_fd = -1;              ///< readable at SIGTERM and SIGINT
     int done_fd = -1;                ///< an eventfd, for the checkpointer
-    int journal_fd = -1;             ///< readable when a record of the journal has become durable
 };
 
 /// How it ended.
@@ -61,7 +61,6 @@ class Program {
     void on_signal();
 
     keepnet::Stack* stack_;
-    Arena& arena_;
     Vm& vm_;
     World& world_;
     ProgramConfig config_;
@@ -70,6 +69,7 @@ class Program {
     Phase phase_ = Phase::running;
     Ending ending_ = Ending::invalid;
     TurnResult script_{};
+    bool is_live_ = false;        ///< replay has ended, if there was one
     bool looked_ = false;         ///< at everything, once after the start
     bool changed_ = false;        ///< the script has run since the last image
     bool sockets_ready_ = false;  ///< next_ready() may have something
