@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "commands.hpp"
@@ -133,7 +134,8 @@ std::vector<Change> changes_of(const Side& a, const Side& b) {
     for (const auto& [key, after] : b.objects) {
         if (!a.objects.contains(key)) changes.push_back({key.first, key.second, nullptr, &after});
     }
-    std::ranges::stable_sort(changes, {}, [](const Change& c) { return std::pair{c.kind, c.slot}; });
+    // Of one slot, what went comes before what was born in its place.
+    std::ranges::sort(changes, {}, [](const Change& c) { return std::tuple{c.kind, c.slot, c.before == nullptr}; });
     return changes;
 }
 
