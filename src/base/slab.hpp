@@ -16,6 +16,7 @@
 #include "base/change_index.hpp"
 #include "base/cut_control.hpp"
 #include "base/handle.hpp"
+#include "base/planted.hpp"
 
 namespace keepnet {
 
@@ -260,6 +261,7 @@ class Slab {
     }
     void copy_aside(std::uint32_t index) {
         SlotMeta& meta = meta_[index];
+        if (is_planted(Fault::stale_shadow) && meta.shadow() != 0) return;
         meta.set_shadow(0);
         if (!control_->sweeping || control_->is_swept(kind_, index)) return;
         if (counts_->shadows == shadow_capacity_) {

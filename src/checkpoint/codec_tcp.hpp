@@ -1,6 +1,7 @@
 // A TCP connection <-> its message: the larger half of codec.hpp.
 #pragma once
 
+#include "base/planted.hpp"
 #include "checkpoint/codec.hpp"
 
 namespace keepnet::checkpoint {
@@ -29,7 +30,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(nxt, Nxt);
     KEEPNET_FIELD(max, Max);
     KEEPNET_FIELD(up, Up);
-    KEEPNET_FIELD(sml, Sml);
+    if (!Io::encodes || !is_planted(Fault::lost_field)) KEEPNET_FIELD(sml, Sml);
     KEEPNET_FIELD(wl1, Wl1);
     KEEPNET_FIELD(wl2, Wl2);
     KEEPNET_FIELD(wnd, Wnd);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted.hpp"
 #include "durability/fields.hpp"
 
 namespace keepnet::durability {
@@ -53,7 +54,9 @@ bool anything_is_held(const World& w) {
 // it has committed a reservation of its own, or else a second crash would take the clock back.
 void renew_wire_clock(StackState& s, const ResumeOptions& options, Duration elapsed, bool hold) {
     const std::int64_t aged = wire_clock_ns(s, s.now) + std::min(elapsed, wire_clock_step_max).ns;
-    const std::int64_t start = std::min(std::max(aged, options.wire_clock_reserved_ns), wire_clock_last_ns);
+    const std::int64_t reserved =
+        is_planted(Fault::tsval_moved_back) ? INT64_MIN : options.wire_clock_reserved_ns;
+    const std::int64_t start = std::min(std::max(aged, reserved), wire_clock_last_ns);
     s.wire_clock_offset = Duration{start - options.now.ns};
     s.wire_clock_resumed_ns = start;
     const bool adopted = options.wire_clock_reserved_ns == INT64_MIN;

@@ -48,7 +48,7 @@ void answer_with_reset(TcpContext& cx, const Segment& s) {
 void refuse(TcpContext& cx, const Segment& s) {
     World& w = cx.w;
     if (s.repr.flags.rst) return w.drop(DropReason::tcp_reset_unmatched);
-    if (!w.stack().ready) return w.drop(DropReason::tcp_not_ready);
+    if (!w.stack().ready && !is_planted(Fault::reset_before_ready)) return w.drop(DropReason::tcp_not_ready);
     if (w.stack().silent_until != 0) return w.drop(DropReason::tcp_tombstone);
     w.drop(DropReason::tcp_no_connection);
     answer_with_reset(cx, s);

@@ -55,8 +55,10 @@ void restart_counts(TcpContext& cx, TcpConnectionState& c) {
 /// snd.max is as far as the old host may have sent; sending starts again at una.
 void go_back(TcpContext& cx, TcpConnectionState& c) {
     const TcpConfig& config = cx.w.config().tcp;
-    c.snd.max = snd_end(c);
-    c.snd.nxt = c.snd.una;
+    if (!is_planted(Fault::literal_snd_nxt)) {
+        c.snd.max = snd_end(c);
+        c.snd.nxt = c.snd.una;
+    }
     c.snd.sml = c.snd.una;
     if (is_syn_unacked(c)) {
         // Queued data has never been sent while the SYN was not acknowledged.

@@ -176,7 +176,9 @@ void on_fin_acked(TcpContext& cx, TcpConnectionState& c) {
             if (!c.fin_ack_owed) enter_time_wait(cx, c);
             return;
         case TcpPhase::last_ack:
-            if (!c.fin_ack_owed) end_connection(cx, c, Error::invalid, Verdict::closed);
+            if (!c.fin_ack_owed || is_planted(Fault::early_end_of_last_ack)) {
+                end_connection(cx, c, Error::invalid, Verdict::closed);
+            }
             return;
         case TcpPhase::invalid:
         case TcpPhase::closed:

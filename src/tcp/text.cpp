@@ -94,7 +94,8 @@ bool append_in_order(TcpContext& cx, TcpConnectionState& c, const Text& t) {
 
 /// When does what has been received in order get its ACK?
 void schedule_ack(TcpContext& cx, TcpConnectionState& c, std::uint32_t bytes, bool at_once) {
-    if (acknowledgeable(c) != c.rcv.nxt) return;  // not before a commit, which owes it then
+    // Not before a commit, which owes it then.
+    if (acknowledgeable(c) != c.rcv.nxt && !is_planted(Fault::withheld_acks_sent)) return;
     if (bytes >= full_sized_bytes && c.segments_since_ack < 255) ++c.segments_since_ack;
     const std::uint32_t unacknowledged = c.rcv.nxt - c.rcv.acked;
     if (at_once || c.options.quick_ack || c.segments_since_ack >= 2 || unacknowledged >= 2U * c.mss) {

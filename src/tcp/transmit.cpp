@@ -96,6 +96,7 @@ Plan plan_retransmission(const TcpConnectionState& c) {
 bool is_ack_due(const TcpConnectionState& c) {
     if (!c.ack_now && !c.window_update_owed && !c.resume_owed && !c.fin_ack_owed) return false;
     // A withheld ACK must not come out as a duplicate one (DURABILITY 1).
+    if (is_planted(Fault::withheld_acks_sent) && c.ack_now) return true;
     return c.resume_owed || acknowledgeable(c) == c.rcv.nxt || after(acknowledgeable(c), c.rcv.acked);
 }
 
@@ -244,10 +245,13 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         c.snd.nxt = end;
         cx.tables.extra[cx.w.connections.index_of(c)].cursor = cursor;
     }
+    const bool is_first = !before(p.seq, c.snd.max);
     c.snd.max = max_seq(c.snd.max, end);
     if (p.bytes != 0 && p.bytes < c.mss) c.snd.sml = end;
     c.congestion.last_sent = cx.now;
-    if (c.timers.retransmit == never) c.timers.retransmit = cx.now + current_rto(c.rtt, config);
+    if (c.timers.retransmit == never && (is_first || !is_planted(Fault::timer_not_rearmed))) {
+        c.timers.retransmit = cx.now + current_rto(c.rtt, config);
+    }
     if (is_syn_unacked(c) && c.timers.user_timeout == never) {
         c.timers.user_timeout = cx.now + (c.is_passive                    ? config.synack_give_up
                                           : c.options.user_timeout.ns > 0 ? c.options.user_timeout

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/planted.hpp"
 #include "base/seq.hpp"
 #include "state/world.hpp"
 #include "tcp/tables.hpp"
@@ -182,7 +183,8 @@ void answer_unacceptable(TcpContext& cx, TcpConnectionState& c, const Segment& s
 // --- durability.cpp ---
 
 /// Sequence numbers that may be acknowledged, and those that may be sent.
-constexpr Seq acknowledgeable(const TcpConnectionState& c) {
+inline Seq acknowledgeable(const TcpConnectionState& c) {
+    if (is_planted(Fault::ack_before_durable)) return c.rcv.nxt;
     return c.policy == DurabilityPolicy::none ? c.rcv.nxt : min_seq(c.rcv.nxt, c.marks.rcv_durable);
 }
 constexpr Seq sendable_end(const TcpConnectionState& c) {

@@ -1,6 +1,7 @@
 #include "sim/app.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 namespace keepnet::sim {
@@ -30,6 +31,8 @@ std::string label(const Conn& c) {
 Ipv6Address address_of(unsigned host) {
     return Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, static_cast<std::uint16_t>(host + 1)});
 }
+
+unsigned host_of(const Ipv6Address& address) { return address.octets[15] - 1U; }
 
 const Conn* AppValue::find(std::uint32_t id) const {
     for (const Conn& c : conns) {
@@ -155,13 +158,39 @@ void App::resume(Stack& stack, Instant now) {
     }
 }
 
-void App::on_ready(SocketHandle socket) {
+void App::on_ready(Stack& stack, SocketHandle socket) {
     if (socket == value.listener) may_accept_ = true;
     if (socket == value.udp) may_read_udp_ = true;
     for (std::size_t i = 0; i < value.conns.size(); ++i) {
         if (!value.conns[i].closed && value.conns[i].socket == socket)
             live_[i].may_read = live_[i].may_write = true;
     }
+    if (fault == AppFault::takes_early) take_early(stack, socket);
+}
+
+/// What an asynchronous binding does that reads into its own buffer before it calls the handler.
+void App::take_early(Stack& stack, SocketHandle socket) {
+    for (std::size_t i = 0; i < value.conns.size(); ++i) {
+        const Conn& c = value.conns[i];
+        if (c.closed || !c.is_connected || c.socket != socket) continue;
+        std::array<ByteView, 4> views;
+        const auto n = stack.peek(c.socket, views);
+        if (!n) continue;
+        std::vector<std::uint8_t>& early = live_[i].taken_early;
+        const std::size_t before = early.size();
+        for (std::size_t v = 0; v < *n; ++v) early.insert(early.end(), views[v].begin(), views[v].end());
+        (void)stack.consume(c.socket, early.size() - before).value();
+    }
+}
+
+bool may_abort(const Plan& plan, const AppValue& value, unsigned peer, std::uint16_t own_port,
+               std::uint16_t peer_port) {
+    const auto is = [](std::uint16_t known, std::uint16_t asked) { return known == 0 || known == asked; };
+    return std::any_of(value.conns.begin(), value.conns.end(), [&](const Conn& c) {
+        if (c.id == 0 || plan.connections[c.id - 1].kind != Kind::aborted) return false;
+        return c.peer == peer && is(c.own_port, own_port) &&
+               is(c.peer_port, peer_port);
+    });
 }
 
 // --- what to do next ---
@@ -187,7 +216,7 @@ Instant App::work_of(std::size_t i, Instant now, bool faults) const {
 
 const ConnectionPlan* App::next_to_open(Instant) const {
     for (const ConnectionPlan& p : plan_.connections) {
-        if (p.client == host_ && value.find(p.id) == nullptr) return &p;
+        if (p.client == host_ && !p.is_left_out && value.find(p.id) == nullptr) return &p;
     }
     return nullptr;
 }
@@ -201,10 +230,10 @@ Instant App::next_work(Instant now, bool faults) const {
     return t;
 }
 
-App::Did App::step(Stack& stack, Instant now, bool faults, const AppValue& peer) {
+App::Did App::step(Stack& stack, Instant now, bool faults, const Everyone& all) {
     now_ = now;
     if (may_accept_ && accept(stack)) return Did::other;
-    if (exchange_datagrams(stack, now, faults, peer)) return Did::other;
+    if (exchange_datagrams(stack, now, faults, all)) return Did::other;
     if (const ConnectionPlan* p = next_to_open(now); p != nullptr && later(p->start, open_at_) <= now) {
         open(stack, now, *p);
         return Did::other;
@@ -213,12 +242,12 @@ App::Did App::step(Stack& stack, Instant now, bool faults, const AppValue& peer)
     for (std::size_t k = 0, first = dice_.below(n); k < n; ++k) {
         const std::size_t i = (first + k) % n;
         if (work_of(i, now, faults) > now) continue;
-        if (const Did did = work_on(stack, i, now, faults, peer); did != Did::nothing) return did;
+        if (const Did did = work_on(stack, i, now, faults, all); did != Did::nothing) return did;
     }
     return Did::nothing;
 }
 
-App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, const AppValue& peer) {
+App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, const Everyone& all) {
     Conn& c = value.conns[i];
     Live& live = live_[i];
     if (!c.is_connecting) return connect(stack, i, now), Did::other;
@@ -230,7 +259,7 @@ App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, con
             const Error e = stack.take_error(c.socket).value_or(Error::invalid);
             // Solicitations went astray: an application tries again, and nothing had been promised yet.
             if (e == Error::host_unreachable) return forget(stack, i, now), Did::other;
-            on_error(stack, c, e, peer);
+            on_error(stack, c, e, all);
         }
         if (c.closed || !ready->has(Readiness::connected)) return Did::nothing;
         c.is_connected = live.may_read = live.may_write = true;
@@ -243,18 +272,18 @@ App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, con
         trace_.add(now, host_, What::aborted, c.id);
         return Did::other;
     }
-    if (has_to_handle(c) && (c.eof || dice_.one_in(2))) return handle(stack, c, peer), Did::handler;
+    if (has_to_handle(c) && (c.eof || dice_.one_in(2))) return handle(stack, c, all), Did::handler;
     if (!c.eof && !has_to_handle(c) && live.may_read && live.read_at <= now && dice_.one_in(2)) {
-        if (transfer(stack, i, now, peer)) return Did::transfer;
+        if (transfer(stack, i, now, all)) return Did::transfer;
     }
     if (!c.closed && !c.fin_sent && live.may_write && live.write_at <= now &&
         c.tx_done < write_allowed(c, faults)) {
-        return write(stack, i, now, faults, peer) ? Did::transfer : Did::other;
+        return write(stack, i, now, faults, all) ? Did::transfer : Did::other;
     }
     if (!c.closed && !c.fin_sent && c.tx_done == write_total(c) && plan_of(c).kind != Kind::brief &&
         write_allowed(c, faults) == c.tx_done) {
         const auto shut = stack.shutdown(c.socket, CloseDirection::send);
-        if (!shut) return on_error(stack, c, shut.error(), peer), Did::other;
+        if (!shut) return on_error(stack, c, shut.error(), all), Did::other;
         c.fin_sent = true;
         ++progress_;
         trace_.add(now, host_, What::shut, c.id);
@@ -298,6 +327,8 @@ void App::open(Stack& stack, Instant now, const ConnectionPlan& plan) {
     Conn c;
     c.id = plan.id;
     c.is_client = true;
+    c.peer = plan.server;
+    c.peer_port = server_port;
     c.socket = *socket;
     set_options(stack, c);
     if (plan.side[0].max_segment != 0) {
@@ -316,9 +347,10 @@ void App::open(Stack& stack, Instant now, const ConnectionPlan& plan) {
 
 void App::connect(Stack& stack, std::size_t i, Instant now) {
     Conn& c = value.conns[i];
-    const auto connected = stack.connect(c.socket, {.address = address_of(1 - host_), .port = server_port});
+    const auto connected = stack.connect(c.socket, {.address = address_of(c.peer), .port = server_port});
     if (connected) {
         c.is_connecting = true;
+        c.own_port = stack.info(c.socket).value().local.port;
         ++progress_;
         return;
     }
@@ -349,6 +381,11 @@ bool App::accept(Stack& stack) {
     Conn c;
     c.is_connecting = c.is_connected = true;
     c.socket = *socket;
+    const auto info = stack.info(c.socket).value();
+    c.peer = static_cast<std::uint8_t>(host_of(info.remote.address));
+    c.own_port = server_port;
+    c.peer_port = info.remote.port;
+    if (c.peer >= plan_.host.size()) throw Failure("a connection comes from a host", label(c));
     keep_alive(stack, c, true);  // until the header says that nobody resets it
     value.conns.push_back(std::move(c));
     live_.push_back({});
@@ -359,12 +396,12 @@ bool App::accept(Stack& stack) {
 
 // --- the end ---
 
-bool App::is_done(const AppValue& peer) const {
+bool App::is_done(const Everyone& all) const {
     for (const ConnectionPlan& p : plan_.connections) {
-        if (p.client != host_) continue;
+        if (p.client != host_ || p.is_left_out) continue;
         const Conn* client = value.find(p.id);
         if (client == nullptr || !client->closed) return false;
-        const Conn* server = peer.find(p.id);
+        const Conn* server = all[p.server]->find(p.id);
         if (server == nullptr ? !client->aborted : !server->closed) return false;
     }
     return std::all_of(value.conns.begin(), value.conns.end(), [](const Conn& c) { return c.closed; });

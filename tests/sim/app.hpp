@@ -19,6 +19,7 @@ namespace keepnet::sim {
 
 inline constexpr std::uint16_t server_port = 80, datagram_port = 9, first_client_port = 20000;
 Ipv6Address address_of(unsigned host);
+unsigned host_of(const Ipv6Address& address);
 
 /// One side of a connection, as the application knows it.
 struct Conn {
@@ -31,6 +32,8 @@ struct Conn {
     bool closed = false;   ///< the handle is gone
     bool aborted = false;  ///< by this side
     bool reset = false;    ///< by the other
+    std::uint8_t peer = 0;                       ///< host
+    std::uint16_t own_port = 0, peer_port = 0;  ///< 0: not known yet
     SocketHandle socket{};
     std::uint64_t tx_done = 0;          ///< bytes that the stack took
     std::uint64_t rx_taken = 0;         ///< bytes taken from the stack
@@ -49,11 +52,23 @@ struct AppValue {
     [[nodiscard]] std::uint64_t digest() const;
 };
 
+/// The applications of all hosts, by host.
+using Everyone = std::vector<const AppValue*>;
+
 /// The byte at an offset of the stream that `sender` wrote. Throws Failure when it never wrote it.
 std::uint8_t content(const Conn& sender, std::uint64_t offset);
 
 /// For the self-test: an application that is wrong in a way that must be noticed.
-enum class AppFault : std::uint8_t { none, loses_a_byte, takes_twice };
+enum class AppFault : std::uint8_t {
+    none,
+    loses_a_byte,
+    takes_twice,
+    takes_early,  ///< bytes leave the stack when they are announced, and come to the application later
+};
+
+/// May a reset on these ports come from an application?
+bool may_abort(const Plan& plan, const AppValue& value, unsigned peer, std::uint16_t own_port,
+               std::uint16_t peer_port);
 
 class App {
   public:
@@ -66,15 +81,15 @@ class App {
     void boot(Stack& stack);
     /// The value is that of the snapshot: claims what is its own, and compares it with what is there.
     void resume(Stack& stack, Instant now);
-    void on_ready(SocketHandle socket);
+    void on_ready(Stack& stack, SocketHandle socket);
     /// When step() has something to do, as far as the application itself knows.
     [[nodiscard]] Instant next_work(Instant now, bool faults) const;
 
     enum class Did : std::uint8_t { nothing, transfer, handler, other };
     /// One action of one connection.
-    Did step(Stack& stack, Instant now, bool faults, const AppValue& peer);
+    Did step(Stack& stack, Instant now, bool faults, const Everyone& all);
     /// Every connection that was planned is complete on this side.
-    [[nodiscard]] bool is_done(const AppValue& peer) const;
+    [[nodiscard]] bool is_done(const Everyone& all) const;
     /// Closes what only the end closes.
     void close_all(Stack& stack);
     /// Counts what gets done, to tell a slow run from one that is stuck.
@@ -89,6 +104,7 @@ class App {
         bool may_write = true;
         Instant read_at{}, write_at{};
         bool was_restored = false;
+        std::vector<std::uint8_t> taken_early{};  ///< AppFault::takes_early
         std::uint64_t received_before = 0, acknowledged_before = 0;
     };
 
@@ -101,24 +117,25 @@ class App {
     [[nodiscard]] Instant work_of(std::size_t i, Instant now, bool faults) const;
     [[nodiscard]] const ConnectionPlan* next_to_open(Instant now) const;
 
-    Did work_on(Stack& stack, std::size_t i, Instant now, bool faults, const AppValue& peer);
+    Did work_on(Stack& stack, std::size_t i, Instant now, bool faults, const Everyone& all);
     void open(Stack& stack, Instant now, const ConnectionPlan& plan);
     void connect(Stack& stack, std::size_t i, Instant now);
     /// A connection that never was; it is opened again later.
     void forget(Stack& stack, std::size_t i, Instant now);
     bool accept(Stack& stack);
-    bool transfer(Stack& stack, std::size_t i, Instant now, const AppValue& peer);
-    void handle(Stack& stack, Conn& c, const AppValue& peer);
-    void on_header(Stack& stack, Conn& c, const AppValue& peer);
-    bool write(Stack& stack, std::size_t i, Instant now, bool faults, const AppValue& peer);
-    void on_end(Conn& c, const AppValue& peer);
-    void on_error(Stack& stack, Conn& c, Error error, const AppValue& peer);
+    bool transfer(Stack& stack, std::size_t i, Instant now, const Everyone& all);
+    void handle(Stack& stack, Conn& c, const Everyone& all);
+    void on_header(Stack& stack, Conn& c, const Everyone& all);
+    bool write(Stack& stack, std::size_t i, Instant now, bool faults, const Everyone& all);
+    void on_end(Conn& c, const Everyone& all);
+    void on_error(Stack& stack, Conn& c, Error error, const Everyone& all);
     void close(Stack& stack, Conn& c);
     void check(Stack& stack, std::size_t i);
     void set_options(Stack& stack, const Conn& c);
+    void take_early(Stack& stack, SocketHandle socket);
     static void keep_alive(Stack& stack, const Conn& c, bool on);
-    bool exchange_datagrams(Stack& stack, Instant now, bool faults, const AppValue& peer);
-    void read_datagram(Stack& stack, const AppValue& peer);
+    bool exchange_datagrams(Stack& stack, Instant now, bool faults, const Everyone& all);
+    void read_datagram(Stack& stack, const Everyone& all);
 
     const Plan& plan_;
     unsigned host_;

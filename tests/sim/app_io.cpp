@@ -21,9 +21,15 @@ bool is_loss_of_connection(Error e) {
 
 }  // namespace
 
-bool App::transfer(Stack& stack, std::size_t i, Instant now, const AppValue& peer) {
+bool App::transfer(Stack& stack, std::size_t i, Instant now, const Everyone& all) {
     Conn& c = value.conns[i];
     Live& live = live_[i];
+    if (!live.taken_early.empty()) {
+        c.inbox.insert(c.inbox.end(), live.taken_early.begin(), live.taken_early.end());
+        c.rx_taken += live.taken_early.size();
+        live.taken_early.clear();
+        return true;
+    }
     std::array<ByteView, 4> views;
     const auto n = stack.peek(c.socket, views);
     if (!n) {
@@ -31,10 +37,10 @@ bool App::transfer(Stack& stack, std::size_t i, Instant now, const AppValue& pee
         if (n.error() == Error::end_of_stream) {
             c.eof = true;
             ++progress_;
-            on_end(c, peer);
+            on_end(c, all);
             return true;
         }
-        if (is_loss_of_connection(n.error())) on_error(stack, c, n.error(), peer);
+        if (is_loss_of_connection(n.error())) on_error(stack, c, n.error(), all);
         return false;
     }
     std::size_t taken = 0;
@@ -58,9 +64,9 @@ bool App::transfer(Stack& stack, std::size_t i, Instant now, const AppValue& pee
     return true;
 }
 
-void App::handle(Stack& stack, Conn& c, const AppValue& peer) {
-    if (c.id == 0) on_header(stack, c, peer);
-    const Conn* sender = peer.find(c.id);
+void App::handle(Stack& stack, Conn& c, const Everyone& all) {
+    if (c.id == 0) on_header(stack, c, all);
+    const Conn* sender = all[c.peer]->find(c.id);
     if (sender == nullptr) throw Failure("the sender knows what it sent", label(c));
     for (const std::uint8_t byte : c.inbox) {
         const std::uint8_t right = content(*sender, c.rx_handled);
@@ -76,14 +82,14 @@ void App::handle(Stack& stack, Conn& c, const AppValue& peer) {
     c.inbox.clear();
 }
 
-void App::on_header(Stack& stack, Conn& c, const AppValue& peer) {
+void App::on_header(Stack& stack, Conn& c, const Everyone& all) {
     std::uint32_t id = 0, complement = 0;
     for (std::size_t k = 0; k < 4; ++k) {
         id = id << 8 | c.inbox[k];
         complement = complement << 8 | c.inbox[4 + k];
     }
     if (id != ~complement || id == 0 || id > plan_.connections.size() ||
-        plan_.connections[id - 1].client == host_ || peer.find(id) == nullptr) {
+        plan_.connections[id - 1].client != c.peer || plan_.connections[id - 1].server != host_ || all[c.peer]->find(id) == nullptr) {
         throw Failure("every byte exactly once and in order", "header of connection " + std::to_string(id));
     }
     if (value.find(id) != nullptr)
@@ -92,7 +98,7 @@ void App::on_header(Stack& stack, Conn& c, const AppValue& peer) {
     set_options(stack, c);
 }
 
-bool App::write(Stack& stack, std::size_t i, Instant now, bool faults, const AppValue& peer) {
+bool App::write(Stack& stack, std::size_t i, Instant now, bool faults, const Everyone& all) {
     Conn& c = value.conns[i];
     const std::uint64_t want =
         std::min<std::uint64_t>(side_of(c).write_chunk, write_allowed(c, faults) - c.tx_done);
@@ -109,7 +115,7 @@ bool App::write(Stack& stack, std::size_t i, Instant now, bool faults, const App
     live_[i].write_at = now + side_of(c).write_pause;
     if (!n) {
         live_[i].may_write = false;
-        if (is_loss_of_connection(n.error())) on_error(stack, c, n.error(), peer);
+        if (is_loss_of_connection(n.error())) on_error(stack, c, n.error(), all);
         // Nothing was given away: what is written instead, later, need not be the same.
         c.nonces.resize((c.tx_done + block_bytes - 1) / block_bytes);
         return false;
@@ -123,8 +129,8 @@ bool App::write(Stack& stack, std::size_t i, Instant now, bool faults, const App
     return true;
 }
 
-void App::on_end(Conn& c, const AppValue& peer) {
-    const Conn* sender = c.id == 0 ? nullptr : peer.find(c.id);
+void App::on_end(Conn& c, const Everyone& all) {
+    const Conn* sender = c.id == 0 ? nullptr : all[c.peer]->find(c.id);
     if (sender == nullptr) throw Failure("the sender knows what it sent", label(c) + " at its end");
     if (!sender->fin_sent && !sender->closed) throw Failure("no end that nobody wrote", label(c));
     if (sender->tx_done != c.rx_taken) {
@@ -135,12 +141,12 @@ void App::on_end(Conn& c, const AppValue& peer) {
 }
 
 /// A connection that fails was aborted by the other side's application, or the stack is wrong.
-void App::on_error(Stack& stack, Conn& c, Error error, const AppValue& peer) {
+void App::on_error(Stack& stack, Conn& c, Error error, const Everyone& all) {
     trace_.add(now_, host_, What::reset, c.id, static_cast<std::uint64_t>(error));
     bool was_caused = false;
-    if (const Conn* other = c.id == 0 ? nullptr : peer.find(c.id)) was_caused = other->aborted;
+    if (const Conn* other = c.id == 0 ? nullptr : all[c.peer]->find(c.id)) was_caused = other->aborted;
     if (c.id == 0) {  // its client went before the header came
-        was_caused = std::any_of(peer.conns.begin(), peer.conns.end(), [&](const Conn& other) {
+        was_caused = std::any_of(all[c.peer]->conns.begin(), all[c.peer]->conns.end(), [&](const Conn& other) {
             return other.aborted && value.find(other.id) == nullptr;
         });
     }
@@ -181,13 +187,13 @@ void App::check(Stack& stack, std::size_t i) {
 
 // --- datagrams: may be lost, doubled or reordered, but not be wrong ---
 
-bool App::exchange_datagrams(Stack& stack, Instant now, bool faults, const AppValue& peer) {
+bool App::exchange_datagrams(Stack& stack, Instant now, bool faults, const Everyone& all) {
     if (may_read_udp_) {
         if (!stack.peek_datagram(value.udp)) {
             may_read_udp_ = false;
             return false;
         }
-        read_datagram(stack, peer);
+        read_datagram(stack, all);
         return true;
     }
     if (!faults || plan_.host[host_].udp_interval.ns == 0 || datagram_at_ > now) return false;
@@ -198,14 +204,20 @@ bool App::exchange_datagrams(Stack& stack, Instant now, bool faults, const AppVa
                          : static_cast<std::uint8_t>(value.datagrams_sent * 31 + k);
     }
     if (stack.send_datagram(
-            value.udp, {.destination = {.address = address_of(1 - host_), .port = datagram_port}}, bytes)) {
+            value.udp,
+            {.destination = {.address = address_of((host_ + 1) % static_cast<unsigned>(plan_.host.size())),
+                             .port = datagram_port}},
+            bytes)) {
         ++value.datagrams_sent;
     }
     return true;
 }
 
-void App::read_datagram(Stack& stack, const AppValue& peer) {
-    const ByteView bytes = stack.peek_datagram(value.udp)->payload;
+void App::read_datagram(Stack& stack, const Everyone& all) {
+    const auto datagram = stack.peek_datagram(value.udp);
+    const ByteView bytes = datagram->payload;
+    const unsigned from = host_of(datagram->source.address);
+    if (from >= plan_.host.size()) throw Failure("a datagram comes from a host", std::to_string(from));
     std::uint64_t number = 0;
     for (std::size_t k = 8; k-- != 0;) number = number << 8 | (k < bytes.size() ? bytes[k] : 0U);
     for (std::size_t k = 8; k < bytes.size(); ++k) {
@@ -213,7 +225,7 @@ void App::read_datagram(Stack& stack, const AppValue& peer) {
             throw Failure("a datagram is whole or is not there", "datagram " + std::to_string(number));
         }
     }
-    if (plan_.host[1 - host_].udp_held && number >= peer.datagrams_sent) {
+    if (plan_.host[from].udp_held && number >= all[from]->datagrams_sent) {
         throw Failure("a held datagram waits for its commit", "datagram " + std::to_string(number));
     }
     (void)stack.consume_datagram(value.udp).value();

@@ -183,6 +183,7 @@ ConnectionPlan draw_connection(Dice& d, const Plan& plan, std::uint32_t id, bool
     ConnectionPlan c;
     c.id = id;
     c.client = static_cast<std::uint8_t>(d.below(2));
+    c.server = static_cast<std::uint8_t>(1 - c.client);
     c.kind = many ? Kind::brief
                   : one_of(d, {Kind::stream, Kind::download, Kind::upload, Kind::request_response,
                                Kind::half_close, Kind::brief, Kind::idle_then_stream, Kind::aborted});
@@ -191,7 +192,7 @@ ConnectionPlan draw_connection(Dice& d, const Plan& plan, std::uint32_t id, bool
     const auto window = static_cast<std::uint64_t>(plan.faults_end.ns);
     c.start = {static_cast<std::int64_t>(d.percent(50) ? d.below(window / 10 + 1) : d.below(window))};
     for (std::size_t i = 0; i < 2; ++i) {
-        const std::size_t host = i == 0 ? c.client : 1U - c.client;
+        const std::size_t host = i == 0 ? c.client : c.server;
         c.side[i] = draw_side(d, plan.host[host].config.tcp);
         if (c.kind == Kind::aborted && d.percent(60))
             c.side[i].abort_permille = static_cast<unsigned>(any_size(d, 1, 200));
@@ -199,26 +200,73 @@ ConnectionPlan draw_connection(Dice& d, const Plan& plan, std::uint32_t id, bool
     return c;
 }
 
+LinkPlan draw_line(Dice& d) { return d.one_in(8) ? LinkPlan{.latency = microseconds(20)} : draw_link(d); }
+
+/// More hosts: connections between any two, partitions between any groups.
+void draw_hosts(Dice& d, Plan& plan) {
+    const auto hosts = static_cast<unsigned>(d.percent(60) ? 2 : d.between(3, hosts_max));
+    while (plan.host.size() < hosts) {
+        plan.host.push_back(
+            draw_host(d, static_cast<std::uint32_t>(plan.connections.size()), plan.faults_end));
+        plan.link.push_back(draw_line(d));
+    }
+    if (hosts == 2) return;
+    for (ConnectionPlan& c : plan.connections) {
+        c.client = static_cast<std::uint8_t>(d.below(hosts));
+        c.server = static_cast<std::uint8_t>((c.client + d.between(1, hosts - 1)) % hosts);
+    }
+    for (Blackout& b : plan.blackouts) b.group = static_cast<unsigned>(d.between(1, (1U << hosts) - 2));
+}
+
+void draw_more(Dice& d, Plan& plan) {
+    draw_hosts(d, plan);
+    const bool is_quiet = d.percent(15);  // a laboratory's network: what there is to find lies in the hosts
+    for (HostPlan& h : plan.host) {
+        if (d.percent(30)) h.ready_max = any_time(d, milliseconds(1), milliseconds(500));
+        if (d.percent(is_quiet ? 60 : 15)) {  // a slow machine: one segment, and then something else for a while
+            h.config.poll.outputs = h.config.poll.segments_per_turn = 1;
+            h.poll_latency = any_time(d, milliseconds(1), milliseconds(5));
+        }
+    }
+    for (LinkPlan& l : plan.link) {
+        if (is_quiet) l = {.latency = any_time(d, microseconds(5), microseconds(200))};
+    }
+    if (d.percent(30)) plan.stray_interval = any_time(d, milliseconds(1), seconds(1));
+    for (ConnectionPlan& c : plan.connections) {
+        if (is_quiet && d.percent(60)) {
+            c.kind = Kind::half_close;
+            c.up = header_bytes + any_size(d, 4000, 60'000);
+            for (SidePlan& side : c.side) side.abort_permille = 0;
+        }
+        if (c.kind != Kind::half_close || d.percent(40)) continue;
+        // The server's end follows the client's at once, and its ACKs, each of eight segments of its own, lag behind.
+        c.down = 0;
+        if (is_quiet || d.percent(40)) c.side[0].max_segment = 256;
+    }
+}
+
 }  // namespace
 
-Plan draw(std::uint64_t seed) {
+Plan draw(std::uint64_t seed, bool small) {
     Dice d(seed);
     Plan plan;
     plan.seed = seed;
     plan.faults_end = {any_time(d, milliseconds(50), seconds(30)).ns};
     const bool many = d.one_in(6);
     const auto connections = static_cast<std::uint32_t>(many ? d.between(10, 40) : any_size(d, 1, 8));
-    for (HostPlan& h : plan.host) h = draw_host(d, connections, plan.faults_end);
-    for (LinkPlan& l : plan.link) l = d.one_in(8) ? LinkPlan{.latency = microseconds(20)} : draw_link(d);
+    for (unsigned i = 0; i < 2; ++i) plan.host.push_back(draw_host(d, connections, plan.faults_end));
+    for (unsigned i = 0; i < 2; ++i) plan.link.push_back(draw_line(d));
     for (std::uint64_t n = d.below(3); n != 0; --n) {
         const Instant from{
             static_cast<std::int64_t>(d.below(static_cast<std::uint64_t>(plan.faults_end.ns)))};
         plan.blackouts.push_back(
-            {from, earlier(from + any_time(d, milliseconds(1), seconds(20)), plan.faults_end)});
+            {1, from, earlier(from + any_time(d, milliseconds(1), seconds(20)), plan.faults_end)});
     }
     for (std::uint32_t id = 1; id <= connections; ++id) {
         plan.connections.push_back(draw_connection(d, plan, id, many));
     }
+    // From another stream of numbers: what comes from the first one stays as it is.
+    if (Dice more(seed ^ 0x6d6f'7265); !small) draw_more(more, plan);
     return plan;
 }
 

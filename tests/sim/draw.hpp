@@ -15,6 +15,8 @@ namespace keepnet::sim {
 
 using test::Dice;
 
+inline constexpr unsigned hosts_max = 5;
+
 /// One direction of the wire, while faults last.
 struct LinkPlan {
     Duration latency{};
@@ -26,7 +28,9 @@ struct LinkPlan {
     Duration queue_max = milliseconds(100);
 };
 
+/// The hosts of the group and the others do not reach each other.
 struct Blackout {
+    unsigned group = 1;  ///< bit for each host
     Instant from{};
     Instant until{};
 };
@@ -61,6 +65,7 @@ struct HostPlan {
     std::vector<Instant> crash_at{};
     Duration downtime_max{};
     Outage outage_is = Outage::exact;
+    Duration ready_max = milliseconds(5);  ///< until the application has claimed what is its own, at most
     unsigned attach_percent = 0;            ///< crashes that the arena survives
     Duration poll_latency{};                ///< from a frame or deadline to the poll, at most
     unsigned transmit_refusal_percent = 0;  ///< of the device's bursts
@@ -98,12 +103,14 @@ struct SidePlan {
 struct ConnectionPlan {
     std::uint32_t id = 0;     ///< 1, 2, ...: place in Plan::connections + 1
     std::uint8_t client = 0;  ///< host
+    std::uint8_t server = 1;
     Kind kind = Kind::stream;
     std::uint64_t up = 0;  ///< bytes of the client's stream, header included
     std::uint64_t down = 0;
     std::uint32_t request = 0;  ///< bytes of each, for request_response
     std::uint32_t response = 0;
     bool bind_first = false;
+    bool is_left_out = false;
     Instant start{};
     std::array<SidePlan, 2> side{};  ///< client, server
 };
@@ -114,12 +121,14 @@ inline constexpr std::uint64_t header_bytes = 8;
 struct Plan {
     std::uint64_t seed = 0;
     Instant faults_end{};
-    std::array<HostPlan, 2> host{};
-    std::array<LinkPlan, 2> link{};  ///< from host 0, from host 1
+    std::vector<HostPlan> host{};
+    std::vector<LinkPlan> link{};  ///< from each host to the switch
     std::vector<Blackout> blackouts{};
+    Duration stray_interval{};  ///< segments that belong to nothing, while faults last; 0: none
     std::vector<ConnectionPlan> connections{};
 };
 
-Plan draw(std::uint64_t seed);
+/// `small`: two hosts, and the faults that the first version knew; what a seed meant then it means there for ever.
+Plan draw(std::uint64_t seed, bool small = false);
 
 }  // namespace keepnet::sim

@@ -47,6 +47,8 @@ std::optional<TcpFrame> read_tcp(ByteView f) {
     const std::size_t upper = get16(f, ip_at + 4);
     if (header < 20 || header > upper || upper_at + header > f.size()) return {};
     TcpFrame tcp;
+    tcp.from = get16(f, ip_at + 22) - 1U;
+    tcp.to = get16(f, ip_at + 38) - 1U;
     tcp.source = get16(f, upper_at);
     tcp.destination = get16(f, upper_at + 2);
     tcp.seq = get32(f, upper_at + 4);
@@ -68,6 +70,26 @@ std::string fault_of(ByteView f) {
     if (sum_of(f) != 0xffff) return "transport checksum";
     if (next == tcp_protocol && !read_tcp(f)) return "TCP header";
     return "";
+}
+
+std::vector<std::uint8_t> make_segment(const TcpFrame& t) {
+    std::vector<std::uint8_t> f(upper_at + 20);
+    const auto put16 = [&](std::size_t at, std::uint32_t v) {
+        f[at] = static_cast<std::uint8_t>(v >> 8), f[at + 1] = static_cast<std::uint8_t>(v);
+    };
+    const auto put32 = [&](std::size_t at, std::uint32_t v) { put16(at, v >> 16), put16(at + 2, v); };
+    f[0] = f[6] = 0x02;
+    put16(4, t.to + 1), put16(10, t.from + 1), put16(12, 0x86dd);
+    f[ip_at] = 0x60, f[ip_at + 6] = tcp_protocol, f[ip_at + 7] = 64;
+    put16(ip_at + 4, 20);
+    put16(ip_at + 8, 0xfd00), put16(ip_at + 22, t.from + 1);
+    put16(ip_at + 24, 0xfd00), put16(ip_at + 38, t.to + 1);
+    put16(upper_at, t.source), put16(upper_at + 2, t.destination);
+    put32(upper_at + 4, t.seq), put32(upper_at + 8, t.ack);
+    f[upper_at + 12] = 0x50, f[upper_at + 13] = t.flags;
+    put16(upper_at + 14, t.window);
+    put16(upper_at + 16, 0xffffU - sum_of(f));
+    return f;
 }
 
 std::string describe(ByteView f, std::size_t bytes) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <keepnet/bytes.hpp>
 
@@ -12,6 +13,7 @@ namespace keepnet::sim {
 inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, ack = 0x10;
 
 struct TcpFrame {
+    unsigned from = 0, to = 0;  ///< hosts, by their addresses
     std::uint16_t source = 0;
     std::uint16_t destination = 0;
     std::uint32_t seq = 0;
@@ -33,6 +35,8 @@ struct TcpFrame {
 std::optional<TcpFrame> read_tcp(ByteView frame);
 /// What is wrong with a frame that a stack sent: lengths, addresses, checksum; "" when nothing is.
 std::string fault_of(ByteView frame);
+/// A segment without options or text, from one host to another, with its checksum.
+std::vector<std::uint8_t> make_segment(const TcpFrame& t);
 /// One line for people; `frame` may be only its beginning.
 std::string describe(ByteView frame, std::size_t bytes);
 

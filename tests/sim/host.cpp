@@ -57,15 +57,42 @@ Host::Host(const Plan& plan, unsigned index, Trace& trace, Network& network, Mon
       network_(network),
       monitor_(monitor),
       dice_(plan.seed ^ 0x686f'7374 ^ static_cast<std::uint64_t>(index) << 48),
+      judge_(plan.seed ^ 0x6a75'6467 ^ static_cast<std::uint64_t>(index) << 48),
       nic_(*this),
       app_(plan, index, trace),
-      deaths_left_(plan.host[index].crashes) {}
+      deaths_left_(plan.host[index].crashes) {
+    compares_increments_ = judge_.one_in(10);
+}
 
 void Host::transmitted(Frame frame) {
     trace_.frame(now_, index_, What::frame_sent, frame);
     monitor_.set_cookies_sent(index_, stack_->statistics().tcp_cookies_sent - cookies_before_);
-    monitor_.on_frame(index_, frame);
+    monitor_.on_frame(index_, frame, facts_of(frame));
     network_.send(now_, index_, std::move(frame));
+}
+
+Monitor::Facts Host::facts_of(ByteView frame) const {
+    const World& w = stack_->core().world;
+    Monitor::Facts facts{.now = now_,
+                         .is_ready = w.stack().ready,
+                         .challenges = stack_->statistics().tcp_challenge_acks,
+                         .answer_interval = plan().config.tcp.invalid_ack_interval};
+    const auto t = read_tcp(frame);
+    if (!t || t->occupies() != 0 || t->to >= plan_.host.size()) return facts;
+    facts.has_connection = false;
+    w.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
+        if (c.local.port != t->source || c.remote.port != t->destination ||
+            host_of(c.remote.address) != t->to) {
+            return;
+        }
+        facts.has_connection = true;
+        facts.withholds = c.policy != DurabilityPolicy::none && t->ack != c.rcv.nxt.raw;
+    });
+    if (t->has(rst)) {
+        facts.may_be_aborted = may_abort(plan_, app_.value, t->to, t->source, t->destination) ||
+                               may_abort(plan_, *(*everyone_)[t->to], index_, t->destination, t->source);
+    }
+    return facts;
 }
 
 void Host::deliver(Instant now, Frame frame) {
@@ -143,27 +170,27 @@ Instant Host::next_turn(Instant now, bool faults) const {
     return t;
 }
 
-void Host::turn(Instant now, bool faults, const Host& peer) {
+void Host::turn(Instant now, bool faults, std::span<const std::unique_ptr<Host>> all) {
     now_ = now;
-    if (!up_) return come_up(now, peer);
+    if (!up_) return come_up(now, all);
     std::array<Due, static_cast<std::size_t>(Due::count_)> choices{};
     std::size_t n = 0;
     for (std::size_t i = 0; i < choices.size(); ++i) {
         if (due(static_cast<Due>(i), now, faults) <= now) choices[n++] = static_cast<Due>(i);
     }
     if (n == 0) return;
-    perform(choices[dice_.below(n)], now, faults, peer);
+    perform(choices[dice_.below(n)], now, faults);
     if (up_ && suspending_ && stack_->is_suspended()) exit_suspended(now);
     if (up_) reschedule(now);
 }
 
-void Host::perform(Due what, Instant now, bool faults, const Host& peer) {
+void Host::perform(Due what, Instant now, bool faults) {
     switch (what) {
         case Due::poll:
             poll(now);
             return maybe_die(Place::poll, now, faults);
         case Due::app: {
-            const App::Did did = app_.step(*stack_, now, faults, peer.app_.value);
+            const App::Did did = app_.step(*stack_, now, faults, *everyone_);
             changed_ = changed_ || did != App::Did::nothing;
             if (did == App::Did::transfer) maybe_die(Place::transfer, now, faults);
             if (did == App::Did::handler) maybe_die(Place::handler, now, faults);

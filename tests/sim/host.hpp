@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,8 +49,11 @@ enum class HostFault : std::uint8_t {
 /// What a run counted, to tell how much was tried.
 struct Tally {
     std::uint64_t crashes = 0, fresh_starts = 0, restores = 0, attaches = 0, suspends = 0;
-    std::uint64_t cuts = 0, overruns = 0, abandoned = 0, commits = 0, reencoded = 0;
+    std::uint64_t cuts = 0, overruns = 0, abandoned = 0, commits = 0, decoded = 0, failed_writes = 0;
     std::uint64_t increments = 0;
+
+    void add(const Tally& t);
+    [[nodiscard]] std::string text() const;
 };
 
 class Host {
@@ -58,7 +62,7 @@ class Host {
 
     /// When turn() has something to do.
     [[nodiscard]] Instant next_turn(Instant now, bool faults) const;
-    void turn(Instant now, bool faults, const Host& peer);
+    void turn(Instant now, bool faults, std::span<const std::unique_ptr<Host>> all);
     void deliver(Instant now, Frame frame);
     /// Nothing dies any more; what is down comes back now.
     void stop_faults(Instant now);
@@ -76,6 +80,8 @@ class Host {
     [[nodiscard]] const Tally& tally() const { return tally_; }
     /// No connection, queue entry or buffer is left; the reason why not, otherwise.
     [[nodiscard]] std::string leftovers() const;
+    /// What the applications of all hosts have written, for those that read it. Once, before the first turn.
+    void set_everyone(const Everyone& all) { everyone_ = &all; }
     HostFault fault = HostFault::none;
 
   private:
@@ -87,6 +93,7 @@ class Host {
         Instant cut_at{};
         AppValue app{};
         Monitor::Record record{};
+        std::optional<std::uint64_t> digest{};  ///< of the stack, for some cuts
         checkpoint::VectorSink sink{};
         std::vector<std::uint8_t> increment{};  ///< the same cut on the last one, to compare
         std::optional<checkpoint::Encoder> encoder{};
@@ -109,12 +116,13 @@ class Host {
     [[nodiscard]] Instant host_time(Instant sim) const { return sim + skew_; }
     [[nodiscard]] Instant sim_time(Instant host) const { return host == never ? never : host - skew_; }
     [[nodiscard]] Instant due(Due what, Instant now, bool faults) const;
-    void perform(Due what, Instant now, bool faults, const Host& peer);
+    void perform(Due what, Instant now, bool faults);
     void reschedule(Instant now);
     Duration within(Duration most) {
         return {static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(most.ns) + 1))};
     }
     void transmitted(Frame frame);
+    [[nodiscard]] Monitor::Facts facts_of(ByteView frame) const;
 
     // host_storage.cpp
     void poll(Instant now);
@@ -125,7 +133,7 @@ class Host {
     void abandon(Instant now, std::size_t i);
     void make_durable(Instant now);
     void tell(Instant now);
-    void check_reencodes(const Pending& p);
+    void check_decodes(const Pending& p);
     void make_image(Pending& p);
     checkpoint::EncodeOptions encode_options(const Pending& p) const;
 
@@ -135,7 +143,7 @@ class Host {
     void crash(Instant now, std::uint64_t where);
     void freeze(Instant now);
     void exit_suspended(Instant now);
-    void come_up(Instant now, const Host& peer);
+    void come_up(Instant now, std::span<const std::unique_ptr<Host>> all);
     void create(Instant now);
     void restore(Instant now);
     void attach(Instant now);
@@ -145,10 +153,13 @@ class Host {
 
     const Plan& plan_;
     unsigned index_;
+    const Everyone* everyone_ = nullptr;
     Trace& trace_;
     Network& network_;
     Monitor& monitor_;
     Dice dice_;
+    bool compares_increments_ = false;  ///< on some hosts: it takes a copy of the arena at each cut
+    Dice judge_;  ///< what is looked at more closely: another stream, so that looking changes nothing
     Nic nic_;
     App app_;
     test::Arena arena_;

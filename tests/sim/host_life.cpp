@@ -85,7 +85,7 @@ void Host::exit_suspended(Instant now) {
 
 // --- lives ---
 
-void Host::come_up(Instant now, const Host& peer) {
+void Host::come_up(Instant now, std::span<const std::unique_ptr<Host>> all) {
     up_ = true;
     skew_ = {static_cast<std::int64_t>(dice_.below(1'000'000'000'000'000))};
     poll_at_ = now;
@@ -109,8 +109,10 @@ void Host::come_up(Instant now, const Host& peer) {
         app_.boot(*stack_);
     } else {
         app_.resume(*stack_, now);
-        ready_at_ = now + (dice_.one_in(2) ? Duration{} : within(milliseconds(5)));
-        if (peer.is_up()) check_promises(peer);
+        ready_at_ = now + (dice_.one_in(2) ? Duration{} : within(plan().ready_max));
+        for (const auto& peer : all) {
+            if (peer->index_ != index_ && peer->is_up()) check_promises(*peer);
+        }
     }
     maybe_die(Place::restore, now, deaths_left_ != 0);
     if (up_) reschedule(now);
@@ -196,6 +198,7 @@ void Host::check_promises(const Host& peer) const {
     stack_->core().world.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
         theirs.for_each([&](std::uint32_t, const TcpConnectionState& p) {
             if (c.local.port != p.remote.port || c.remote.port != p.local.port) return;
+            if (c.remote.address != p.local.address || p.remote.address != c.local.address) return;
             if (c.rcv.irs != p.snd.iss || p.rcv.irs != c.snd.iss) return;
             if (p.phase == TcpPhase::syn_sent || c.phase == TcpPhase::syn_sent) return;
             if (p.phase == TcpPhase::closed || c.phase == TcpPhase::closed)

@@ -2,11 +2,15 @@
 
 #include <utility>
 
+#include "sim/app.hpp"
+
 #include "stack/core.hpp"
 
 namespace keepnet::sim {
 
 namespace {
+
+constexpr Duration planned_before = milliseconds(20);
 
 bool is_above(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; }
 
@@ -24,34 +28,70 @@ Monitor::Record ends_of(const Stack& stack) {
     Monitor::Record record;
     stack.core().world.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
         if (c.policy != DurabilityPolicy::snapshot) return;
-        record[static_cast<std::uint32_t>(c.local.port) << 16 | c.remote.port] = {
+        record[Monitor::key_of(host_of(c.remote.address), c.local.port, c.remote.port)] = {
             snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent};
     });
     return record;
 }
 
-void Monitor::on_frame(unsigned host, ByteView frame) {
+void Monitor::on_frame(unsigned host, ByteView frame, const Facts& facts) {
     if (const std::string fault = fault_of(frame); !fault.empty())
         throw Failure("a stack sends sound frames", fault);
     const auto t = read_tcp(frame);
-    if (!t || t->has(rst)) return;  // a reset promises nothing; who caused it is asked at the peer
+    if (!t) return;
+    Flow& flow = host < t->to ? flows_[{key_of(t->to, t->source, t->destination), host}]
+                              : flows_[{key_of(host, t->destination, t->source), t->to}];
+    Direction& own = flow.from[host < t->to ? 0 : 1];
+    if (t->has(rst)) {  // promises nothing
+        return check_reset(own, flow.from[host < t->to ? 1 : 0], *t, facts);
+    }
     ++segments_;
-    const std::uint32_t ports = host == 0 ? static_cast<std::uint32_t>(t->source) << 16 | t->destination
-                                          : static_cast<std::uint32_t>(t->destination) << 16 | t->source;
-    Flow& flow = flows_[ports];
     check_order(host, flow, *t);
     check_durable(host, flow, *t);
+    check_repetition(own, *t, facts);
+}
+
+/// Three duplicates make the peer send again what we have (RFC 5681), so what is withheld may be said again only now
+/// and then: in answer to what is unacceptable, and in the first breath after a restore.
+void Monitor::check_repetition(Direction& own, const TcpFrame& t, const Facts& facts) {
+    std::optional<Repeated>& last = own.repeated;
+    if (t.occupies() != 0 || !t.has(ack)) return;
+    if (!facts.withholds) return last.reset();
+    const Repeated now{t.ack, own.edge.value_or(0), facts.challenges, facts.now};
+    if (!last || last->ack != now.ack || last->edge != now.edge || last->challenges != now.challenges ||
+        now.since - last->since >= facts.answer_interval) {
+        last = now;
+        return;
+    }
+    // What has just been sent may have been planned before the rest came: the card did not take it at once.
+    if (now.since - last->since > planned_before && ++last->times >= 3)
+        throw Failure("withheld ACKs are no duplicates", std::to_string(t.ack) + " again and again");
+}
+
+/// In answer to a segment that matches nothing: none before the embedder is ready; and none while the peer waits for the
+/// ACK of its FIN, of which this side knew. (Whether an open connection was reset is asked where it ends.)
+void Monitor::check_reset(const Direction& own, const Direction& peer, const TcpFrame& t,
+                          const Facts& facts) {
+    if (facts.may_be_aborted) return;
+    if (!facts.is_ready && !facts.has_connection)
+        throw Failure("no reset before the embedder is ready", "port " + std::to_string(t.source));
+    if (facts.has_connection || own.by_cookie || peer.by_cookie || !own.iss || !own.ack || !peer.end) return;
+    if (is_above(t.seq, *own.iss) && is_above(*peer.end, *own.ack))
+        throw Failure("no reset while the peer's end is not acknowledged",
+                      std::to_string(*own.ack) + " of " + std::to_string(*peer.end));
 }
 
 void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {
-    Direction& own = flow.from[host];
-    const Direction& peer = flow.from[1 - host];
+    const unsigned side = host < t.to ? 0 : 1;
+    Direction& own = flow.from[side];
+    const Direction& peer = flow.from[1 - side];
     if (t.has(syn) && own.iss != t.seq) {
-        if (!t.has(ack)) flow.from[1 - host] = {};
+        if (!t.has(ack)) flow.from[1 - side] = {};
         own = {};
         own.iss = t.seq;
     }
     if (t.has(syn)) own.wscale = t.wscale;
+    if (t.has(fin)) own.end = t.seq + t.occupies();
     if (t.tsval) forward(own.tsval, *t.tsval, "TSval never goes back");
     if (t.has(ack)) {
         const unsigned shift = !t.has(syn) && own.wscale && peer.wscale ? *own.wscale : 0;
@@ -73,11 +113,11 @@ void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {
 
 void Monitor::check_durable(unsigned host, Flow& flow, const TcpFrame& t) {
     if (!durable_[host]) return;
-    const auto it = durable_[host]->find(static_cast<std::uint32_t>(t.source) << 16 | t.destination);
+    const auto it = durable_[host]->find(key_of(t.to, t.source, t.destination));
     if (it == durable_[host]->end()) {
         // A SYN cookie is its own record, in the next life too, and says as much as the handshake does.
-        Direction& own = flow.from[host];
-        const Direction& peer = flow.from[1 - host];
+        Direction& own = flow.from[host < t.to ? 0 : 1];
+        const Direction& peer = flow.from[host < t.to ? 1 : 0];
         if (t.has(syn) && t.has(ack) && ++cookies_seen_[host] <= cookies_allowed_[host]) {
             own.by_cookie = true;
             return;

@@ -3,7 +3,7 @@
 //
 // For each direction of each connection: the window's right edge, the ACK and the TSval never go back;
 // nothing occupies a sequence number at or above what is durable, and no ACK is above it; nothing passes the
-// peer's edge.
+// peer's edge; ACKs that are withheld do not come out as duplicates; no reset comes that nobody caused.
 #pragma once
 
 #include <array>
@@ -13,6 +13,7 @@
 
 #include <keepnet/stack.hpp>
 
+#include "sim/draw.hpp"
 #include "sim/frame.hpp"
 #include "sim/trace.hpp"
 
@@ -20,16 +21,29 @@ namespace keepnet::sim {
 
 class Monitor {
   public:
-    /// How far the streams of a host's connections had come; the key is own port << 16 | peer's port.
+    /// How far the streams of a host's connections had come; the key is key_of() of the connection.
     struct Ends {
         std::uint32_t snd_end = 0;
         std::uint32_t rcv_nxt = 0;
         bool may_ack = false;  ///< rcv_nxt has a meaning
     };
-    using Record = std::map<std::uint32_t, Ends>;
+    using Record = std::map<std::uint64_t, Ends>;
+    static std::uint64_t key_of(unsigned peer, std::uint16_t own_port, std::uint16_t peer_port) {
+        return std::uint64_t{peer} << 32 | static_cast<std::uint32_t>(own_port) << 16 | peer_port;
+    }
+    /// What only the host itself can say of a segment that it sends.
+    struct Facts {
+        Instant now{};
+        bool is_ready = true;         ///< ready() was called since the restore
+        bool has_connection = true;   ///< that it belongs to
+        bool withholds = false;       ///< more was received than may be acknowledged
+        bool may_be_aborted = false;  ///< an application aborts such a connection
+        std::uint64_t challenges = 0;
+        Duration answer_interval = milliseconds(500);  ///< TcpConfig::invalid_ack_interval
+    };
 
     /// Throws Failure.
-    void on_frame(unsigned host, ByteView frame);
+    void on_frame(unsigned host, ByteView frame, const Facts& facts);
     /// What is durable of this host from now on; none: nothing is held back there.
     void set_durable(unsigned host, std::optional<Record> record) { durable_[host] = std::move(record); }
     /// SYN-ACKs that no record covers: cookies that the host says it sent in this life.
@@ -40,23 +54,34 @@ class Monitor {
     [[nodiscard]] std::uint64_t segments() const { return segments_; }
 
   private:
+    /// The same pure ACK, while more was withheld.
+    struct Repeated {
+        std::uint32_t ack = 0, edge = 0;
+        std::uint64_t challenges = 0;
+        Instant since{};
+        unsigned times = 0;
+    };
     struct Direction {
         std::optional<std::uint32_t> iss{};
         std::optional<std::uint8_t> wscale{};
         bool by_cookie = false;            ///< the SYN-ACK was one
         std::optional<std::uint32_t> edge{}, furthest{}, ack{}, tsval{};
+        std::optional<std::uint32_t> end{};  ///< behind its FIN
+        std::optional<Repeated> repeated{};
     };
     struct Flow {
-        std::array<Direction, 2> from{};
+        std::array<Direction, 2> from{};  ///< of the lower host, of the other
     };
 
     void check_order(unsigned host, Flow& flow, const TcpFrame& t);
     void check_durable(unsigned host, Flow& flow, const TcpFrame& t);
+    static void check_repetition(Direction& own, const TcpFrame& t, const Facts& facts);
+    static void check_reset(const Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
 
-    std::map<std::uint32_t, Flow> flows_;  ///< host 0's port << 16 | host 1's
-    std::array<std::optional<Record>, 2> durable_{};
-    std::array<std::uint64_t, 2> cookies_allowed_{}, cookies_seen_{};
-    std::array<bool, 2> may_shrink_{};
+    std::map<std::pair<std::uint64_t, unsigned>, Flow> flows_;  ///< by the lower host: its key, and its number
+    std::array<std::optional<Record>, hosts_max> durable_{};
+    std::array<std::uint64_t, hosts_max> cookies_allowed_{}, cookies_seen_{};
+    std::array<bool, hosts_max> may_shrink_{};
     std::uint64_t segments_ = 0;
 };
 

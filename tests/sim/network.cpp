@@ -6,25 +6,38 @@
 
 namespace keepnet::sim {
 
+/// A multicast goes to everybody else, a unicast where its MAC address says.
 void Network::send(Instant now, unsigned from, Frame frame) {
+    const bool is_group = !frame.empty() && (frame[0] & 1) != 0;
+    const unsigned to = frame.size() < 6 ? hosts_max : frame[5] - 1U;
+    for (unsigned host = 0; host < plan_.host.size(); ++host) {
+        if (host != from && (is_group || host == to)) send_to(now, from, host, frame);
+    }
+}
+
+bool Network::is_cut_off(Instant now, unsigned from, unsigned to) const {
+    return std::any_of(plan_.blackouts.begin(), plan_.blackouts.end(), [&](const Blackout& o) {
+        return o.from <= now && now < o.until && (o.group >> from & 1) != (o.group >> to & 1);
+    });
+}
+
+void Network::send_to(Instant now, unsigned from, unsigned to, Frame frame) {
     const LinkPlan& link = plan_.link[from];
     if (forges && dice_.one_in(50)) forge(frame);
     if (!healed_) {
-        const bool out = std::any_of(plan_.blackouts.begin(), plan_.blackouts.end(),
-                                     [&](const Blackout& o) { return o.from <= now && now < o.until; });
-        if (out || dice_.below(1000) < link.loss_permille) {
+        if (is_cut_off(now, from, to) || dice_.below(1000) < link.loss_permille) {
             trace_.frame(now, from, What::frame_lost, frame);
             return;
         }
-        if (dice_.below(1000) < link.duplicate_permille) fly(now, from, frame);
+        if (dice_.below(1000) < link.duplicate_permille) fly(now, from, to, frame);
         if (dice_.below(1000) < link.damage_permille && damage(frame)) {
             trace_.frame(now, from, What::frame_damaged, frame);
         }
     }
-    fly(now, from, std::move(frame));
+    fly(now, from, to, std::move(frame));
 }
 
-void Network::fly(Instant now, unsigned from, Frame frame) {
+void Network::fly(Instant now, unsigned from, unsigned to, Frame frame) {
     const LinkPlan& link = plan_.link[from];
     Instant leaves = now;
     if (link.bytes_per_second != 0) {
@@ -43,12 +56,28 @@ void Network::fly(Instant now, unsigned from, Frame frame) {
             arrives +
             nanoseconds(static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(link.jitter.ns))));
     }
-    flying_.emplace(std::pair{arrives, sent_++}, Arrival{1 - from, std::move(frame)});
+    flying_.emplace(std::pair{arrives, sent_++}, Arrival{to, std::move(frame)});
 }
 
 Network::Arrival Network::take() {
+    if (flying_.empty() || next_arrival() < flying_.begin()->first.first) return stray();
     auto first = flying_.extract(flying_.begin());
     return std::move(first.mapped());
+}
+
+/// What nobody sent, as if from another host: a connection that both have long forgotten.
+Network::Arrival Network::stray() {
+    stray_at_ = stray_at_ + plan_.stray_interval;
+    Dice& d = stray_dice_;
+    TcpFrame t;
+    t.from = static_cast<unsigned>(d.below(plan_.host.size()));
+    t.to = static_cast<unsigned>((t.from + d.between(1, plan_.host.size() - 1)) % plan_.host.size());
+    t.source = static_cast<std::uint16_t>(d.between(1024, 19999));
+    t.destination = static_cast<std::uint16_t>(d.one_in(2) ? 80 : d.between(100, 19999));
+    t.seq = static_cast<std::uint32_t>(d.next()), t.ack = static_cast<std::uint32_t>(d.next());
+    t.flags = static_cast<std::uint8_t>(ack | (d.one_in(3) ? fin : 0));
+    t.window = 1000;
+    return {t.to, make_segment(t)};
 }
 
 /// What the Internet checksum is sure to notice: one burst of up to 15 bits, or a frame cut short.

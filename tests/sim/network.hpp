@@ -1,5 +1,5 @@
-// The wire between two hosts: each direction delays, loses, doubles, reorders and damages frames until faults
-// end.
+// A switch with a host at each port. Each host's line to it delays, loses, doubles, reorders and damages frames, and the
+// switch falls apart now and then, until faults end.
 #pragma once
 
 #include <array>
@@ -17,11 +17,13 @@ using Frame = std::vector<std::uint8_t>;
 
 class Network {
   public:
-    Network(const Plan& plan, Trace& trace) : plan_(plan), trace_(trace), dice_(plan.seed ^ 0x6e65'7477) {}
+    Network(const Plan& plan, Trace& trace)
+        : plan_(plan), trace_(trace), dice_(plan.seed ^ 0x6e65'7477), stray_dice_(plan.seed ^ 0x7374'7261) {}
 
     void send(Instant now, unsigned from, Frame frame);
     [[nodiscard]] Instant next_arrival() const {
-        return flying_.empty() ? never : flying_.begin()->first.first;
+        const Instant first = flying_.empty() ? never : flying_.begin()->first.first;
+        return healed_ || plan_.stray_interval.ns == 0 ? first : earlier(first, stray_at_);
     }
     struct Arrival {
         unsigned to = 0;
@@ -36,16 +38,20 @@ class Network {
     bool forges = false;
 
   private:
-    void fly(Instant now, unsigned from, Frame frame);
+    void send_to(Instant now, unsigned from, unsigned to, Frame frame);
+    [[nodiscard]] bool is_cut_off(Instant now, unsigned from, unsigned to) const;
+    void fly(Instant now, unsigned from, unsigned to, Frame frame);
+    Arrival stray();
     bool damage(Frame& frame);
     void forge(Frame& frame);
 
     const Plan& plan_;
     Trace& trace_;
-    Dice dice_;
+    Dice dice_, stray_dice_;
+    Instant stray_at_{};
     bool healed_ = false;
     std::uint64_t sent_ = 0;
-    std::array<Instant, 2> line_free_{};
+    std::array<Instant, hosts_max> line_free_{};
     std::map<std::pair<Instant, std::uint64_t>, Arrival> flying_;
 };
 

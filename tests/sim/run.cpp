@@ -1,5 +1,6 @@
 #include "sim/run.hpp"
 
+#include <algorithm>
 #include <memory>
 
 namespace keepnet::sim {
@@ -13,18 +14,34 @@ constexpr std::uint64_t turns_at_one_instant_max = 200'000;
 constexpr Duration stuck_after = seconds(300);
 constexpr Duration drain_max = seconds(600);
 
+Plan draw_without(const RunOptions& options) {
+    const Without& w = options.without;
+    Plan plan = draw(options.seed, options.small);
+    for (const std::uint32_t id : w.connections) plan.connections[id - 1].is_left_out = true;
+    for (std::size_t i = 0; i < plan.host.size(); ++i) {
+        plan.host[i].crashes = std::min(plan.host[i].crashes, w.deaths[i]);
+        if ((w.quiet_lines >> i & 1) != 0) plan.link[i] = {.latency = plan.link[i].latency};
+    }
+    if (w.partitions) plan.blackouts.clear();
+    if (w.strays) plan.stray_interval = {};
+    plan.faults_end = earlier(plan.faults_end, w.faults_end);
+    return plan;
+}
+
 class Run {
   public:
     explicit Run(const RunOptions& options)
-        : plan_(draw(options.seed)),
-          network_(plan_, trace_),
-          hosts_{Host(plan_, 0, trace_, network_, monitor_), Host(plan_, 1, trace_, network_, monitor_)} {
+        : plan_(draw_without(options)), network_(plan_, trace_) {
+        if (!options.pcap.empty()) trace_.capture(options.pcap);
         trace_.verbose = options.verbose;
         network_.forges = options.forge;
-        for (Host& h : hosts_) {
-            h.fault = options.host_fault;
-            h.app().fault = options.app_fault;
+        for (unsigned i = 0; i < plan_.host.size(); ++i) {
+            hosts_.push_back(std::make_unique<Host>(plan_, i, trace_, network_, monitor_));
+            hosts_[i]->fault = options.host_fault;
+            hosts_[i]->app().fault = options.app_fault;
+            everyone_.push_back(&hosts_[i]->app().value);
         }
+        for (auto& h : hosts_) h->set_everyone(everyone_);
     }
 
     void play() {
@@ -32,35 +49,29 @@ class Run {
         trace_.add(now_, 0, What::faults_over);
         faults_ = false;
         network_.heal();
-        for (Host& h : hosts_) h.stop_faults(now_);
+        for (auto& h : hosts_) h->stop_faults(now_);
         finish_transfers();
         trace_.add(now_, 0, What::all_done);
-        for (Host& h : hosts_) h.begin_drain(now_);
+        for (auto& h : hosts_) h->begin_drain(now_);
         drain();
     }
 
     Outcome outcome() const {
         Outcome o{.hash = trace_.hash(), .turns = turns_, .segments = monitor_.segments(), .end = now_};
-        for (const Host& h : hosts_) {
-            const Tally& t = h.tally();
-            o.tally.crashes += t.crashes, o.tally.fresh_starts += t.fresh_starts,
-                o.tally.restores += t.restores;
-            o.tally.attaches += t.attaches, o.tally.suspends += t.suspends, o.tally.cuts += t.cuts;
-            o.tally.overruns += t.overruns, o.tally.abandoned += t.abandoned, o.tally.commits += t.commits;
-            o.tally.reencoded += t.reencoded, o.tally.increments += t.increments;
-        }
+        for (const auto& h : hosts_) o.tally.add(h->tally());
         return o;
     }
     /// The last events, and what each stack dropped in this life.
     [[nodiscard]] std::string tail() const {
         std::string out = trace_.tail();
-        for (unsigned i = 0; i < 2; ++i) {
-            if (!hosts_[i].is_up()) continue;
-            out += std::string(1, static_cast<char>('A' + i)) + " dropped:";
-            const Statistics& s = hosts_[i].stack().statistics();
+        for (unsigned i = 0; i < hosts_.size(); ++i) {
+            if (!hosts_[i]->is_up()) continue;
+            out.append(std::string_view("ABCDE").substr(i, 1)).append(" dropped:");
+            const Statistics& s = hosts_[i]->stack().statistics();
             for (std::size_t r = 0; r < drop_reasons; ++r) {
                 if (s.drops[r] == 0) continue;
-                out += " " + std::string(name(static_cast<DropReason>(r))) + "=" + std::to_string(s.drops[r]);
+                out.append(" ").append(name(static_cast<DropReason>(r)));
+                out.append("=").append(std::to_string(s.drops[r]));
             }
             out += "\n";
         }
@@ -70,9 +81,14 @@ class Run {
   private:
     /// The next event, whatever it is, or `limit`.
     void advance(Instant limit) {
-        const Instant a = hosts_[0].next_turn(now_, faults_), b = hosts_[1].next_turn(now_, faults_);
+        Instant next = never;
+        std::array<Instant, hosts_max> turn{};
+        for (std::size_t i = 0; i < hosts_.size(); ++i) {
+            turn[i] = hosts_[i]->next_turn(now_, faults_);
+            next = earlier(next, turn[i]);
+        }
         const Instant arrival = network_.next_arrival();
-        const Instant t = earlier(earlier(a, b), earlier(arrival, limit));
+        const Instant t = earlier(next, earlier(arrival, limit));
         if (t > now_) at_this_instant_ = 0;
         now_ = later(now_, t);
         if (++turns_ > turns_max) throw Failure("a run comes to its end", std::to_string(turns_) + " turns");
@@ -80,18 +96,18 @@ class Run {
             throw Failure("time goes on", "work for ever at one instant");
         if (t == arrival) {
             Network::Arrival arrived = network_.take();
-            hosts_[arrived.to].deliver(now_, std::move(arrived.frame));
-        } else if (t == a || t == b) {
+            hosts_[arrived.to]->deliver(now_, std::move(arrived.frame));
+        } else if (t == next) {
             // Who goes first at one instant must not always be the same one.
-            const unsigned who = t != a ? 1 : t != b ? 0 : static_cast<unsigned>(turns_ & 1);
-            hosts_[who].turn(now_, faults_, hosts_[1 - who]);
+            std::size_t who = turns_ % hosts_.size();
+            while (turn[who] != t) who = (who + 1) % hosts_.size();
+            hosts_[who]->turn(now_, faults_, hosts_);
         }
     }
 
     [[nodiscard]] bool is_done() const {
-        return hosts_[0].is_settled() && hosts_[1].is_settled() &&
-               hosts_[0].app().is_done(hosts_[1].app().value) &&
-               hosts_[1].app().is_done(hosts_[0].app().value);
+        return std::all_of(hosts_.begin(), hosts_.end(),
+                           [&](const auto& h) { return h->is_settled() && h->app().is_done(everyone_); });
     }
 
     void finish_transfers() {
@@ -99,14 +115,15 @@ class Run {
         Instant since = now_;
         while (!is_done()) {
             advance(since + stuck_after);
-            const std::uint64_t p = hosts_[0].app().progress() + hosts_[1].app().progress();
+            std::uint64_t p = 0;
+            for (const auto& h : hosts_) p += h->app().progress();
             if (p != progress) {
                 progress = p;
                 since = now_;
             } else if (now_ >= since + stuck_after) {
-                throw Failure(
-                    "when faults stop, every transfer completes",
-                    "no progress for 300 s\n" + hosts_[0].app().unfinished() + hosts_[1].app().unfinished());
+                std::string what = "no progress for 300 s\n";
+                for (const auto& h : hosts_) what += h->app().unfinished();
+                throw Failure("when faults stop, every transfer completes", what);
             }
         }
     }
@@ -114,10 +131,13 @@ class Run {
     void drain() {
         const Instant limit = now_ + drain_max;
         while (true) {
-            const std::string a = hosts_[0].leftovers(), b = hosts_[1].leftovers();
-            if (a.empty() && b.empty()) return;
-            if (now_ >= limit)
-                throw Failure("nothing is left when everything is closed", "A: " + a + "B: " + b);
+            std::string left;
+            for (unsigned i = 0; i < hosts_.size(); ++i) {
+                if (const std::string l = hosts_[i]->leftovers(); !l.empty())
+                    left.append(std::string_view("ABCDE").substr(i, 1)).append(": ").append(l);
+            }
+            if (left.empty()) return;
+            if (now_ >= limit) throw Failure("nothing is left when everything is closed", left);
             advance(limit);
         }
     }
@@ -126,7 +146,8 @@ class Run {
     Trace trace_;
     Monitor monitor_;
     Network network_;
-    std::array<Host, 2> hosts_;
+    std::vector<std::unique_ptr<Host>> hosts_;
+    Everyone everyone_;
     Instant now_{};
     bool faults_ = true;
     std::uint64_t turns_ = 0;

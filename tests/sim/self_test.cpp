@@ -79,12 +79,13 @@ class Script {
                                    test::ip_packet({.src = from, .dst = to, .next_header = test::proto_tcp},
                                                    test::tcp_segment(from, to, fields))));
     }
-    void frame(unsigned host, Bytes bytes) { monitor.on_frame(host, bytes); }
+    void frame(unsigned host, Bytes bytes) { monitor.on_frame(host, bytes, facts); }
     /// From now on host 0 is held, and this much is durable.
     void durable(std::uint32_t snd_end, std::uint32_t rcv_nxt) {
-        monitor.set_durable(0, Monitor::Record{{1000U << 16 | 80U, {snd_end, rcv_nxt, true}}});
+        monitor.set_durable(0, Monitor::Record{{Monitor::key_of(1, 1000, 80), {snd_end, rcv_nxt, true}}});
     }
     Monitor monitor;
+    Monitor::Facts facts;
 };
 
 /// Passes up to its last step, which the monitor must refuse by that property ("": must not refuse).
@@ -121,6 +122,35 @@ bool test_monitor() {
     check("no ACK above what is durable", [](Script& s) { s.durable(111, 901), s.client(101, 902); });
     check("a connection that is not durable is silent",
           [](Script& s) { s.monitor.set_durable(0, Monitor::Record{}), s.client(); });
+    check("", [](Script& s) {
+        s.facts.withholds = true;
+        for (int i = 0; i < 3; ++i) s.facts.now = Instant{i * 30'000'000}, s.client(101, 901, 250);
+        for (int i = 0; i < 3; ++i) s.facts.now = Instant{500'000'000 + i * 30'000'000}, s.client(101, 901, 250);
+    });
+    check("withheld ACKs are no duplicates", [](Script& s) {
+        s.facts.withholds = true;
+        for (int i = 0; i < 4; ++i) s.facts.now = Instant{i * 30'000'000}, s.client(101, 901, 250);
+    });
+    const auto reset = [](Script& s) {
+        s.send(0, {.src_port = 1000, .dst_port = 80, .seq = 101, .flags = rst});
+    };
+    const auto server_ends = [](Script& s) {
+        s.send(1, {.src_port = 80, .dst_port = 1000, .seq = 901, .ack = 101, .flags = fin | ack, .window = 250, .ts = {{71, 51}}});
+    };
+    check("no reset before the embedder is ready", [&](Script& s) {
+        s.facts.is_ready = s.facts.has_connection = false;
+        reset(s);
+    });
+    check("no reset while the peer's end is not acknowledged", [&](Script& s) {
+        server_ends(s);
+        s.facts.has_connection = false;
+        reset(s);
+    });
+    check("", [&](Script& s) {
+        server_ends(s), s.client(101, 902, 250);
+        s.facts.has_connection = false;
+        reset(s);
+    });
     check("a stack sends sound frames", [](Script& s) {
         s.send(0, {.src_port = 1000,
                    .dst_port = 80,
@@ -156,7 +186,9 @@ bool self_test() {
                                       silent = "a connection that is not durable is silent",
                                       listen = "a listener stays one",
                                       left = "nothing is left when everything is closed",
-                                      tsval = "TSval never goes back";
+                                      tsval = "TSval never goes back",
+                                      end_reset = "no reset while the peer's end is not acknowledged",
+                                      duplicate = "withheld ACKs are no duplicates";
     bool ok = test_monitor();
     ok = is_noticed("sound hosts", [](RunOptions&) {}, {}) == false &&
          ok;  // none fails, so nothing is noticed
@@ -168,12 +200,12 @@ bool self_test() {
          ok;
     ok = is_noticed("an application that does not come back with its stack",
                     [](RunOptions& o) { o.host_fault = HostFault::keeps_application; },
-                    {bytes, offsets, sockets, unsent, stuck, handle, known, listen, once, end, call, left}) &&
+                    {bytes, offsets, sockets, unsent, stuck, handle, known, listen, once, end, call, left, end_reset}) &&
          ok;
     ok = is_noticed("a host that says durable too early",
                     [](RunOptions& o) { o.host_fault = HostFault::commits_early; },
                     {bytes, unsent, stuck, reset, again, sent, known, once, end, edge, ack_back, datagram,
-                     early, early_ack, silent, tsval}) &&
+                     early, early_ack, silent, tsval, end_reset, duplicate}) &&
          ok;
     ok = is_noticed("a network that changes bytes and mends the checksum",
                     [](RunOptions& o) { o.forge = true; }, {bytes}) &&

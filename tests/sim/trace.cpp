@@ -106,6 +106,7 @@ void Trace::add(Instant t, unsigned who, What what, std::uint64_t a, std::uint64
 }
 
 void Trace::frame(Instant t, unsigned who, What what, ByteView bytes) {
+    if (capture_ && what == What::frame_sent) write_capture(t, bytes);
     Event& e = next(t, who, what);
     e.frame_bytes = static_cast<std::uint16_t>(bytes.size());
     std::copy_n(bytes.begin(), std::min(bytes.size(), e.head.size()), e.head.begin());
@@ -115,6 +116,22 @@ void Trace::frame(Instant t, unsigned who, What what, ByteView bytes) {
         mix(word);
     }
     if (verbose) std::printf("%s\n", text(e).c_str());
+}
+
+void Trace::capture(const std::string& path) {
+    capture_.reset(std::fopen(path.c_str(), "wb"));
+    if (!capture_) throw std::runtime_error("cannot write the capture " + path);
+    // pcap: magic number for nanoseconds, version 2.4, zone, accuracy, longest packet, Ethernet.
+    const std::array<std::uint32_t, 6> header{0xa1b2'3c4d, 0x0004'0002, 0, 0, 65535, 1};
+    (void)std::fwrite(header.data(), sizeof header, 1, capture_.get());
+}
+
+void Trace::write_capture(Instant t, ByteView bytes) {
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+    const std::array<std::uint32_t, 4> header{static_cast<std::uint32_t>(t.ns / 1'000'000'000),
+                                              static_cast<std::uint32_t>(t.ns % 1'000'000'000), size, size};
+    (void)std::fwrite(header.data(), sizeof header, 1, capture_.get());
+    (void)std::fwrite(bytes.data(), 1, bytes.size(), capture_.get());
 }
 
 std::string Trace::text(const Event& e) {

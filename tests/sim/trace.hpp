@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -55,8 +56,10 @@ enum class What : std::uint8_t {
 class Trace {
   public:
     bool verbose = false;
+    /// Writes what is sent to a capture file, with nanoseconds. Throws when it cannot.
+    void capture(const std::string& path);
 
-    /// `who`: host 0 or 1.
+    /// `who`: the host.
     void add(Instant t, unsigned who, What what, std::uint64_t a = 0, std::uint64_t b = 0,
              std::uint64_t c = 0);
     void frame(Instant t, unsigned who, What what, ByteView bytes);
@@ -77,9 +80,11 @@ class Trace {
     Event& next(Instant t, unsigned who, What what);
     void mix(std::uint64_t v);
     [[nodiscard]] static std::string text(const Event& e);
+    void write_capture(Instant t, ByteView bytes);
 
     static constexpr std::size_t kept = 160;
     std::array<Event, kept> ring_{};
+    std::unique_ptr<std::FILE, int (*)(std::FILE*)> capture_{nullptr, std::fclose};
     std::uint64_t count_ = 0;
     std::uint64_t hash_ = 0xcbf2'9ce4'8422'2325U;
 };

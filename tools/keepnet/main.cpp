@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
+#include "sim/command.hpp"
 
 namespace keepnet::tool {
 namespace {
@@ -36,12 +37,16 @@ int run(int argc, char** argv) {
     CLI::App* journal_command = app.add_subcommand("journal", "Print what a journal holds");
     journal_command->add_option("FILE", path, "the journal's file")->required();
     journal_command->add_flag("--entries", entries, "each call, object and stretch of bytes, instead of sums");
+    CLI::App* simulator = app.add_subcommand("sim", "Simulate hosts that crash, and judge them; a seed repeats it");
+    sim::CommandOptions simulation{.name = "keepnet sim"};
+    sim::add_options(*simulator, simulation);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;
     }
 
+    if (*simulator) return sim::execute(simulation);
     if (*verify_command) {
         const Judgement judgement = verify(paths);
         return print(judgement.text, judgement.is_good ? 0 : 1);

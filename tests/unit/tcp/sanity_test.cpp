@@ -8,12 +8,12 @@ using namespace keepnet::test;
 
 namespace {
 
-struct Fault {
+struct Nonsense {
     const char* what;
     std::function<void(TcpConnectionState&)> inflict;
 };
 
-const Fault faults[] = {
+const Nonsense faults[] = {
     {"no phase", [](auto& c) { c.phase = TcpPhase::invalid; }},
     {"a listener's phase", [](auto& c) { c.phase = TcpPhase::listen; }},
     {"a phase that the FINs deny", [](auto& c) { c.phase = TcpPhase::close_wait; }},
@@ -81,7 +81,7 @@ TEST_CASE("A connection that breaks a rule is refused, one that keeps them is no
     REQUIRE(tcp::is_sane(w, i));
     TcpConnectionState& c = w.connections.edit(i);
     const TcpConnectionState good = c;
-    for (const Fault& fault : faults) {
+    for (const Nonsense& fault : faults) {
         INFO(fault.what);
         fault.inflict(c);
         CHECK_FALSE(tcp::is_sane(w, i));

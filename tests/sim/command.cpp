@@ -1,0 +1,186 @@
+#include "sim/command.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "sim/run.hpp"
+#include "sim/self_test.hpp"
+#include "sim/shrink.hpp"
+
+namespace keepnet::sim {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto progress_every = std::chrono::seconds(5);
+
+volatile std::uint64_t current_seed = 0;
+
+/// A crash of the process itself, a sanitizer's abort included, names its seed.
+void on_signal(int signal) {
+    char line[80];
+    const int n = std::snprintf(line, sizeof line, "simulator: signal %d at seed %llu\n", signal,
+                                static_cast<unsigned long long>(current_seed));
+    if (n > 0) (void)!::write(2, line, static_cast<std::size_t>(n));
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+}
+
+unsigned long long number(std::uint64_t v) { return v; }
+double in_seconds(Instant t) { return static_cast<double>(t.ns) / 1e9; }
+
+struct Job {
+    std::uint64_t seed = 0;
+    bool small = false;
+};
+
+class Command {
+  public:
+    explicit Command(const CommandOptions& options) : options_(options), began_(Clock::now()) {}
+
+    int run() {
+        for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_signal);
+        const std::vector<Job> jobs = listed();
+        const std::uint64_t first = options_.fresh ? fresh_seed() : options_.first;
+        if (options_.fresh) std::fprintf(stderr, "first seed: %llu\n", number(first));
+        for (const Job& job : jobs) {
+            if (!play(job)) return finish();
+        }
+        for (std::uint64_t i = 0; is_more(i); ++i) {
+            if (!play({first + i, options_.small})) return finish();
+        }
+        if (totals_.seeds == 0) {
+            std::fprintf(stderr, "nothing to do: give --seed, --seeds, --minutes, --regressions or --self-test\n");
+            return 1;
+        }
+        return finish();
+    }
+
+  private:
+    [[nodiscard]] bool is_more(std::uint64_t done) const {
+        if (options_.minutes > 0 && elapsed() >= options_.minutes * 60) return false;
+        return options_.seeds != 0 ? done < options_.seeds : options_.minutes > 0;
+    }
+    [[nodiscard]] double elapsed() const {
+        return std::chrono::duration<double>(Clock::now() - began_).count();
+    }
+    static std::uint64_t fresh_seed() {
+        std::random_device device;
+        return (std::uint64_t{device()} << 16 | (device() & 0xffff)) + 1;
+    }
+    /// One a line; "small 42" is seed 42 in the small world.
+    [[nodiscard]] std::vector<Job> listed() const {
+        std::vector<Job> jobs;
+        if (options_.seed != 0) jobs.push_back({options_.seed, options_.small});
+        if (options_.regressions.empty()) return jobs;
+        std::ifstream in(options_.regressions);
+        for (std::string line; std::getline(in, line);) {
+            if (line.empty() || line[0] == '#') continue;
+            const bool small = line.starts_with("small ");
+            jobs.push_back({std::stoull(small ? line.substr(6) : line), small});
+        }
+        return jobs;
+    }
+    /// False: it failed, and that was enough.
+    bool play(const Job& job) {
+        current_seed = job.seed;
+        RunOptions run_options{.seed = job.seed, .verbose = options_.verbose && options_.whole, .small = job.small};
+        if (options_.whole) run_options.pcap = options_.pcap;
+        const Outcome o = sim::run(run_options);
+        add(o);
+        if (!o.ok) {
+            report(job, o);
+        } else if (options_.twice_every != 0 && (totals_.seeds - 1) % options_.twice_every == 0 &&
+                   sim::run(run_options).hash != o.hash) {
+            ++failures_;
+            std::fprintf(stderr, "seed %llu FAILED: the same seed gave another trace\n", number(job.seed));
+        }
+        if (o.ok && !options_.whole && (options_.verbose || !options_.pcap.empty())) show(run_options);
+        if (options_.verbose) std::printf("hash %016llx\n", number(o.hash));
+        progress();
+        return failures_ == 0 || options_.keep_going;
+    }
+    void show(RunOptions run_options) const {
+        run_options.verbose = options_.verbose;
+        run_options.pcap = options_.pcap;
+        (void)sim::run(run_options);
+    }
+    void report(const Job& job, const Outcome& o) {
+        ++failures_;
+        std::fprintf(stderr, "seed %llu FAILED at %.6f s: %s\n  %s\n", number(job.seed), in_seconds(o.end),
+                     o.property.c_str(), o.detail.c_str());
+        const char* world = job.small ? " --small" : "";
+        Outcome shown = o;
+        if (!options_.whole) {
+            const Shrunk s = shrink({.seed = job.seed, .small = job.small}, o);
+            RunOptions again{.seed = job.seed, .verbose = options_.verbose, .small = job.small, .without = s.without};
+            again.pcap = options_.pcap;
+            shown = sim::run(again);
+            std::fprintf(stderr, "without what is not needed (%s), in %u runs: at %.6f s: %s\n  %s\n",
+                         s.description.c_str(), s.runs, in_seconds(shown.end), shown.property.c_str(),
+                         shown.detail.c_str());
+        }
+        if (!options_.verbose) std::fprintf(stderr, "%s", shown.tail.c_str());
+        std::fprintf(stderr, "repeat: %s --seed %llu%s --verbose   (--whole: everything that happened)\n",
+                     options_.name.c_str(), number(job.seed), world);
+        if (!options_.pcap.empty()) std::fprintf(stderr, "capture: %s\n", options_.pcap.c_str());
+    }
+    void progress() {
+        if (Clock::now() - told_ < progress_every) return;
+        told_ = Clock::now();
+        std::fprintf(stderr, "%llu seeds in %.0f s, %llu failed; last: %llu\n", number(totals_.seeds), elapsed(),
+                     number(failures_), number(current_seed));
+    }
+    void add(const Outcome& o) {
+        ++totals_.seeds, totals_.turns += o.turns, totals_.segments += o.segments;
+        totals_.tally.add(o.tally);
+    }
+    int finish() const {
+        const Tally& t = totals_.tally;
+        std::fprintf(stderr, "seeds=%llu failures=%llu turns=%llu segments=%llu %s\n", number(totals_.seeds),
+                     number(failures_), number(totals_.turns), number(totals_.segments), t.text().c_str());
+        return failures_ == 0 ? 0 : 1;
+    }
+
+    struct Totals {
+        std::uint64_t seeds = 0, turns = 0, segments = 0;
+        Tally tally{};
+    };
+    const CommandOptions& options_;
+    Clock::time_point began_, told_ = Clock::now();
+    Totals totals_{};
+    std::uint64_t failures_ = 0;
+};
+
+}  // namespace
+
+void add_options(CLI::App& cli, CommandOptions& o) {
+    cli.add_option("--seed", o.seed, "Run this one");
+    cli.add_option("--seeds", o.seeds, "Run that many");
+    cli.add_option("--first", o.first, "The first of them")->capture_default_str();
+    cli.add_flag("--fresh", o.fresh, "The first of them is drawn by lot, and printed");
+    cli.add_option("--minutes", o.minutes, "Run so long, or until --seeds are done");
+    cli.add_option("--regressions", o.regressions, "Run the seeds in a file, one a line")->check(CLI::ExistingFile);
+    cli.add_option("--twice-every", o.twice_every, "Run every n-th seed twice and compare the traces");
+    cli.add_option("--pcap", o.pcap, "Write what is on the wire of the seed that fails, or of --seed");
+    cli.add_flag("--small", o.small, "Two hosts, and the faults of the first version");
+    cli.add_flag("--verbose", o.verbose, "Print the trace (with --seed)");
+    cli.add_flag("--whole", o.whole, "Show a failure as it came, not made smaller");
+    cli.add_flag("--keep-going", o.keep_going, "Do not stop at the first failure");
+    cli.add_flag("--self-test", o.self_test, "Check that what is wrong is noticed");
+}
+
+int execute(const CommandOptions& options) {
+    if (options.self_test) return self_test() ? 0 : 1;
+    return Command(options).run();
+}
+
+}  // namespace keepnet::sim
