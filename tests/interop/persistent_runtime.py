@@ -164,7 +164,7 @@ def http_files(make, directory, peers, seconds):
 
 def mirror(make, directory, peers, seconds):
     root = start_nginx(directory, 8080, peers)
-    names = [f"file{i}" for i in range(6 * seconds)]
+    names = [f"file{i}" for i in range(3 * seconds)]
     digests = {name: random_file(os.path.join(root, name), random.choice([0, 1, 50_000, random.randrange(3_000_000)]))
                for name in names}
     # At first the peer answers no SYN, through two deaths; neighbour discovery goes on.
@@ -189,9 +189,9 @@ def mirror(make, directory, peers, seconds):
             runtime.restart(random.choice([0, 0.1]))
         runtime.kill_for(0.5, [])
     try:
-        status = runtime.process.wait(120)
+        status = runtime.process.wait(240)
     except subprocess.TimeoutExpired:
-        expect(False, f"after 120 s: {len(os.listdir(os.path.join(root, 'copies')))} of {len(names)} copies")
+        expect(False, f"after 240 s: {len(os.listdir(os.path.join(root, 'copies')))} of {len(names)} copies")
     expect(status == 0, f"the script ended with status {status}")
     copies = os.path.join(root, "copies")
     expect(sorted(os.listdir(copies)) == sorted(names), "copies are missing, or there are others")
