@@ -172,13 +172,12 @@ def start_nginx(directory, port, peers):
 def start_sshd(directory, port, peers):
     """An OpenSSH server with keys of its own; gives the command of a client that comes through the runtime's port 2222."""
     # This is a mount namespace of our own: nothing of it is seen outside.
-    if not os.path.ismount("/run") or not os.path.isdir("/run/sshd"):
+    if not os.path.exists("/run/keepnet-shadow"):   # the first time
         run("mount", "-t", "tmpfs", "none", "/run")
         os.mkdir("/run/sshd", 0o755)
-    shadow = os.path.join(directory, "shadow")
-    with open(shadow, "w", encoding="ascii") as file:
-        file.write("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n")
-    run("mount", "--bind", shadow, "/etc/shadow")
+        with open("/run/keepnet-shadow", "w", encoding="ascii") as file:
+            file.write("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n")
+        run("mount", "--bind", "/run/keepnet-shadow", "/etc/shadow")
     for name in ("host", "user"):
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(directory, name))
     config = os.path.join(directory, "sshd_config")
