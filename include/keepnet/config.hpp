@@ -93,6 +93,9 @@ struct TcpConfig {
     std::uint32_t listen_half_open = 256;              ///< for each listener; above it SYN cookies
     std::uint32_t half_open_per_second = 4096;         ///< records that a commit must cover; above it SYN cookies
     Duration syn_cookie_lifetime = seconds(128);       ///< two secrets of half of that
+    /// Ended connections that a cookie made, remembered while it is good, lest a late duplicate make them again; of
+    /// CapacityConfig::tcp_connections, and a quarter of these at most. Beyond it, or for want of a slot, they are forgotten.
+    std::uint32_t spent_cookies = 1024;
     std::uint32_t out_of_order_segments = 512;         ///< for each connection
     /// Bytes that all granted receive windows together may reach; 0: half of the packet pool.
     std::uint64_t receive_grant_bytes = 0;

@@ -135,7 +135,7 @@ void transfer(Io& io, S& s, M m) {
     auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
-           tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, last_heard, last_invalid_ack, error,
+           tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
            verdict] = s;
     KEEPNET_FIELD(phase, Phase);
     KEEPNET_FIELD(policy, Policy);
@@ -175,6 +175,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(probes_sent, ProbesSent);
     KEEPNET_FIELD(push_seq_valid, PushSeqValid);
     KEEPNET_FIELD(push_seq, PushSeq);
+    KEEPNET_FIELD(cookie_until, CookieUntil);
     KEEPNET_FIELD(last_heard, LastHeard);
     KEEPNET_FIELD(last_invalid_ack, LastInvalidAck);
     KEEPNET_FIELD(error, Error);

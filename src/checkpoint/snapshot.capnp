@@ -437,6 +437,7 @@ struct TcpConnection {
   error @116 :ErrorCode;
   verdict @117 :Verdict;
   sendPolicy @120 :DurabilityPolicy; # invalid: as policy
+  cookieUntil @121 :Int64 = 9223372036854775807;  # instant; made from a SYN cookie that is good until then
 }
 struct CutEdge {
   cut @0 :UInt32;

@@ -214,7 +214,7 @@ void for_each_field(S& s, F&& f) {
     auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
-           tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, last_heard, last_invalid_ack, error,
+           tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
            verdict] = s;
     f(phase), f(policy), f(send_policy);
     for_each_field(local, f), for_each_field(remote, f);
@@ -225,7 +225,7 @@ void for_each_field(S& s, F&& f) {
     for_each_field(out_of_order, f);
     f(rx_consumed), f(tx_accepted), f(mss_peer), f(mss), f(flow_label), f(is_passive), f(ack_now);
     f(window_update_owed), f(probe_owed), f(rst_owed), f(fin_ack_owed), f(resume_owed), f(receive_abandoned);
-    f(tombstone), f(segments_since_ack), f(probes_sent), f(push_seq_valid), f(push_seq), f(last_heard);
+    f(tombstone), f(segments_since_ack), f(probes_sent), f(push_seq_valid), f(push_seq), f(cookie_until), f(last_heard);
     f(last_invalid_ack), f(error), f(verdict);
 }
 

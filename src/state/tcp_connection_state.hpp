@@ -169,6 +169,8 @@ struct TcpConnectionState {
     std::uint8_t probes_sent = 0;        ///< unanswered keep-alives, or persist back-off
     std::uint8_t push_seq_valid = 0;     ///< push_seq has a meaning
     Seq push_seq{};                      ///< PSH goes on the segment that ends here (end of the last write)
+    /// Made from a SYN cookie, which is good until then and must not make another one; never: it was not.
+    Deadline cookie_until = never;
     Instant last_heard{};
     Instant last_invalid_ack = long_ago;          ///< rate limit of answers to unacceptable segments
     Error error = Error::invalid;        ///< why it ended; before that, what the network last said (soft)

@@ -19,8 +19,53 @@ void leave_tables(TcpContext& cx, std::uint32_t i) {
     ConnectionExtra& extra = cx.tables.extra[i];
     if (!extra.in_pairs) return;
     cx.tables.pairs.erase(cx.w.connections, i);
-    --cx.tables.port_uses[cx.w.connections.get(i).local.port];
-    extra.in_pairs = false;
+    if (extra.is_spent) {
+        --cx.tables.spent;
+    } else {
+        --cx.tables.port_uses[cx.w.connections.get(i).local.port];
+    }
+    extra.in_pairs = extra.is_spent = false;
+}
+
+/// False: there is no need, or no room, to remember it.
+bool stay_spent(TcpContext& cx, std::uint32_t i, const TcpConnectionState& c) {
+    Tables& t = cx.tables;
+    ConnectionExtra& extra = t.extra[i];
+    if (!is_spent(c) || c.cookie_until <= cx.now || !extra.in_pairs) return false;
+    if (!extra.is_spent) {
+        const std::uint32_t most = cx.w.connections.capacity() / 4;
+        if (t.spent >= most || t.spent >= cx.w.config().tcp.spent_cookies) return false;
+        extra.is_spent = true;
+        ++t.spent;
+        --t.port_uses[c.local.port];
+    }
+    cx.w.arm(StateKind::tcp_connection, i, c.cookie_until);
+    return true;
+}
+
+/// A new connection of the same four numbers knows a cookie of the old one from its own.
+void forget_spent(TcpContext& cx, const Endpoint& local, const Endpoint& remote) {
+    if (cx.tables.spent == 0) return;
+    const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, local, remote);
+    if (i == PairTable::none || !is_spent(cx.w.connections.get(i))) return;
+    TcpConnectionState& c = cx.w.connections.edit(i);
+    c.cookie_until = never;
+    settle(cx, c);
+}
+
+/// A slot for the living: the one whose cookie is the first to be no good, and that nobody holds.
+void forget_oldest_spent(TcpContext& cx) {
+    if (cx.tables.spent == 0) return;
+    const auto& connections = cx.w.connections;
+    std::uint32_t oldest = PairTable::none;
+    connections.for_each([&](std::uint32_t i, const TcpConnectionState& c) {
+        if (!cx.tables.extra[i].is_spent || c.socket) return;
+        if (oldest == PairTable::none || c.cookie_until < connections.get(oldest).cookie_until) oldest = i;
+    });
+    if (oldest == PairTable::none) return;
+    TcpConnectionState& c = cx.w.connections.edit(oldest);
+    c.cookie_until = never;
+    settle(cx, c);
 }
 
 void drop_tombstone(TcpContext& cx, TcpConnectionState& c) {
@@ -94,6 +139,8 @@ Deadline earliest(const TcpTimers& t) {
 
 std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const Endpoint& remote,
                                 const SocketOptions& options) {
+    forget_spent(cx, local, remote);
+    if (cx.w.connections.available() == 0) forget_oldest_spent(cx);
     const auto handle = cx.w.connections.create();
     if (!handle) return PairTable::none;
     const std::uint32_t i = handle.index();
@@ -248,6 +295,8 @@ void settle(TcpContext& cx, TcpConnectionState& c) {
             return;
         }
         cx.tables.run.clear(i);
+        if (stay_spent(cx, i, c)) return;
+        c.cookie_until = never;
         leave_tables(cx, i);
         if (!c.socket) {
             cx.w.connections.destroy(i);
@@ -264,10 +313,11 @@ void settle(TcpContext& cx, TcpConnectionState& c) {
 void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionState& c) {
     Tables& t = cx.tables;
     t.extra[i] = {};
-    if (!is_dead(c) || c.tombstone || c.rst_owed) {
+    if (!is_dead(c) || c.tombstone || c.rst_owed || is_spent(c)) {
         t.pairs.insert(cx.w.connections, i);
         t.extra[i].in_pairs = true;
-        ++t.port_uses[c.local.port];
+        t.extra[i].is_spent = is_spent(c);
+        ++(is_spent(c) ? t.spent : t.port_uses[c.local.port]);
     }
     if (c.tombstone) ++t.tombstones;
     update_grant(cx, i, c);
@@ -277,7 +327,7 @@ void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionStat
         t.extra[i].moved_in = cx.w.cuts().current;
         t.extra[i].moved_at = c.marks.held_since == never ? cx.now : c.marks.held_since;
     }
-    cx.w.arm(StateKind::tcp_connection, i, is_dead(c) ? never : earliest(c.timers));
+    cx.w.arm(StateKind::tcp_connection, i, is_spent(c) ? c.cookie_until : is_dead(c) ? never : earliest(c.timers));
     const bool waits_for_its_turn = c.resume_owed && i >= cx.w.stack().resume_cursor;
     if (has_something_to_send(c) && !waits_for_its_turn) t.run.set(i);
 }

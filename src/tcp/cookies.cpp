@@ -18,13 +18,14 @@ constexpr std::uint32_t hash_bits = 28;
 constexpr std::uint32_t hash_mask = (1U << hash_bits) - 1;
 constexpr std::uint32_t no_window_scale = 31;
 
-std::uint32_t cookie_hash(const HashKey& key, const Endpoint& local, const Endpoint& remote, Seq irs,
-                          std::uint32_t head) {
+/// Not of the peer's ISN, which is added: so a segment from further on shows whom it may belong to, and ISNs of one pair of
+/// endpoints grow as the peer's do.
+std::uint32_t cookie_hash(const HashKey& key, const Endpoint& local, const Endpoint& remote, std::uint32_t head) {
     std::array<std::uint64_t, 6> words{};
     __builtin_memcpy(words.data(), local.address.octets.data(), 16);
     __builtin_memcpy(words.data() + 2, remote.address.octets.data(), 16);
     words[4] = std::uint64_t{local.port} << 16 | remote.port;
-    words[5] = std::uint64_t{irs.raw} << 32 | head;
+    words[5] = head;
     return static_cast<std::uint32_t>(hash24_words(key, words)) & hash_mask;
 }
 
@@ -41,7 +42,13 @@ std::uint16_t cookie_mss(std::uint32_t index) { return mss_table[index % mss_tab
 Seq make_cookie(const HashKey& key, std::uint32_t epoch, const Endpoint& local, const Endpoint& remote,
                 Seq irs, std::uint32_t mss_index) {
     const std::uint32_t head = (epoch & 1) << 3 | mss_index;
-    return Seq{head << hash_bits | cookie_hash(key, local, remote, irs, head)};
+    return Seq{head << hash_bits | ((cookie_hash(key, local, remote, head) + irs.raw) & hash_mask)};
+}
+
+std::uint32_t distance_behind_cookie(const HashKey& key, const Endpoint& local, const Endpoint& remote, Seq seq,
+                                     Seq cookie) {
+    const std::uint32_t irs = cookie.raw - cookie_hash(key, local, remote, cookie.raw >> hash_bits);
+    return (seq.raw - irs) & hash_mask;
 }
 
 std::optional<std::uint32_t> check_cookie(const HashKey& key, std::uint32_t epoch, const Endpoint& local,
@@ -144,6 +151,25 @@ std::optional<std::uint32_t> find_cookie(TcpContext& cx, const Segment& s, Seq i
     return check_cookie(next, epoch + 1, s.local, s.remote, irs, cookie);
 }
 
+/// May it come from a peer whose connection a cookie made, and a rollback took away? Such a peer has had nothing
+/// acknowledged but its SYN, and nothing sent but ours: its first segment, which brings the cookie, comes again by itself.
+/// A reset would be the answer to a promise.
+bool may_follow_cookie(const TcpContext& cx, const Segment& s) {
+    const StackState& stack = cx.w.stack();
+    for (const HashKey& key : {stack.cookie_keys[0], stack.cookie_keys[1], next_cookie_key(stack.cookie_keys[0])}) {
+        // From a keep-alive, one before its first byte, to a FIN at the end of the SYN-ACK's window.
+        if (distance_behind_cookie(key, s.local, s.remote, s.repr.seq, s.repr.ack - 1) <= 65536U + 1) return true;
+    }
+    return false;
+}
+
+/// Has the cookie that this ACK brings made a connection that has ended since?
+bool is_cookie_spent(const TcpContext& cx, const Segment& s) {
+    if (cx.tables.spent == 0) return false;
+    const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, s.local, s.remote);
+    return i != PairTable::none && cx.w.connections.get(i).snd.iss + 1 == s.repr.ack;
+}
+
 /// The options that the SYN must have had.
 wire::TcpOptions options_behind(const Segment& s, std::uint32_t mss_index) {
     wire::TcpOptions o;
@@ -159,14 +185,19 @@ bool brings_cookie(TcpContext& cx, const Segment& segment, Seq irs) {
     return find_cookie(cx, segment, irs).has_value();
 }
 
+Deadline cookie_end(const TcpContext& cx) {
+    const Duration lifetime = cx.w.config().tcp.syn_cookie_lifetime;
+    return cx.now + lifetime + lifetime / 2;
+}
+
 void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
+    if (is_cookie_spent(cx, s)) return refuse(cx, s);
     const auto mss_index = find_cookie(cx, s, s.repr.seq - 1);
     if (!mss_index) {
         if (!w.stack().ready || w.stack().silent_until != 0) return refuse(cx, s);
         w.drop(DropReason::tcp_bad_cookie);
-        // Text may be from the middle of the first flight, whose beginning, which has the right numbers, comes later.
-        if (s.length() == 0) answer_with_reset(cx, s);
+        if (!may_follow_cookie(cx, s)) answer_with_reset(cx, s);
         return;
     }
     const TcpListenerState& l = w.listeners.get(listener);
@@ -188,6 +219,7 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     c.snd.wl1 = s.repr.seq;
     c.snd.wl2 = s.repr.ack;
     c.congestion = congestion::begin(c.mss, w.config().tcp.initial_window_segments, cx.now);
+    c.cookie_until = cookie_end(cx);
     c.phase = TcpPhase::established;
     const bool queued = queue_for_accept(cx, c);
     KEEPNET_ASSERT(queued);

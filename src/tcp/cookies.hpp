@@ -1,5 +1,5 @@
 // SYN cookies (RFC 4987 3.6): a handshake remembered by the peer. Pure functions; the secrets are in
-// StackState. Cookie: 1 bit of the secret's epoch, 3 bits of MSS, 28 bits of keyed hash. With timestamps, the
+// StackState. Cookie: 1 bit of the secret's epoch, 3 bits of MSS, 28 bits of keyed hash plus the peer's ISN. With timestamps, the
 // low bits of the SYN-ACK's TSval carry what else the SYN said.
 #pragma once
 
@@ -23,6 +23,10 @@ namespace keepnet::tcp {
 [[nodiscard]] std::optional<std::uint32_t> check_cookie(const HashKey& key, std::uint32_t epoch,
                                                         const Endpoint& local, const Endpoint& remote,
                                                         Seq irs, Seq cookie);
+/// How far `seq` lies behind the ISN of the peer for whom `cookie` was made, if it was made with this key: any number of 28
+/// bits when it was not.
+[[nodiscard]] std::uint32_t distance_behind_cookie(const HashKey& key, const Endpoint& local, const Endpoint& remote,
+                                                   Seq seq, Seq cookie);
 /// The secret that follows `key`. Not random: a stack that goes back to a snapshot comes to the same ones
 /// again, so cookies of its last seconds stay good.
 [[nodiscard]] HashKey next_cookie_key(const HashKey& key);

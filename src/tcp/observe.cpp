@@ -93,14 +93,15 @@ bool is_taken(const TcpContext& cx, const Endpoint& local, bool reuse_address) {
         if (overlaps(w.sockets.get(i).local, local)) return true;
     }
     for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
-        if (cx.tables.extra[i].in_pairs && overlaps(w.connections.get(i).local, local)) return true;
+        if (cx.tables.extra[i].in_pairs && !cx.tables.extra[i].is_spent && overlaps(w.connections.get(i).local, local)) return true;
     }
     return false;
 }
 
 bool is_pair_free(const TcpContext& cx, const Endpoint& local, const Endpoint& remote) {
     if (cx.tables.port_uses[local.port] == 0) return true;
-    return cx.tables.pairs.find(cx.w.connections, local, remote) == PairTable::none;
+    const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, local, remote);
+    return i == PairTable::none || is_spent(cx.w.connections.get(i));
 }
 
 }  // namespace keepnet::tcp

@@ -73,12 +73,18 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
     c.congestion.last_sent = cx.now;
 }
 
+/// The secrets stay for another lifetime (durability::renew), and what they made stays good as long.
+bool is_cookie_good(const TcpContext& cx, const TcpConnectionState& c) {
+    return c.cookie_until != never && c.cookie_until > cx.now;
+}
+
 /// It had ended before the cut: that is durable. What is left is what its application may still read and ask.
 void resume_dead(TcpContext& cx, TcpConnectionState& c) {
     c.marks.died_after = 0;
     c.marks.held_since = never;
     if (c.tombstone) --cx.tables.tombstones;
     c.tombstone = false;
+    if (is_cookie_good(cx, c)) c.cookie_until = cookie_end(cx);
     if (c.error == Error::invalid) c.verdict = Verdict::closed;
     if (c.verdict == Verdict::not_restored) {  // and not well
         const bool refused = c.error == Error::connection_reset || c.error == Error::connection_refused;
@@ -93,8 +99,9 @@ void resume_dead(TcpContext& cx, TcpConnectionState& c) {
 void retire(TcpContext& cx, TcpConnectionState& c) {
     ip::remember_inherited(cx.w, c.local, c.remote);
     c.rst_owed = false;
+    c.cookie_until = never;  // its secrets are not ours
     if (is_dead(c)) return resume_dead(cx, c);
-    c.policy = DurabilityPolicy::none;  // no tombstone: the set of inherited pairs keeps silent for it
+    c.policy = c.send_policy = DurabilityPolicy::none;  // no tombstone: the set of inherited pairs keeps silent for it
     c.verdict = Verdict::pending;
     const bool had_ended = c.phase == TcpPhase::time_wait;
     end_connection(cx, c, had_ended ? Error::invalid : Error::dropped_by_policy,
@@ -114,6 +121,7 @@ bool must_probe_first(const TcpConnectionState& c) {
 
 void resume_connection(TcpContext& cx, TcpConnectionState& c) {
     if (is_dead(c)) return resume_dead(cx, c);
+    if (is_cookie_good(cx, c)) c.cookie_until = cookie_end(cx);
     const bool probes = must_probe_first(c);
     if (c.policy != DurabilityPolicy::none && c.phase != TcpPhase::syn_sent) {
         c.rcv.adv = edge_possibly_shown(c);

@@ -118,7 +118,7 @@ bool is_sane(const World& w, std::uint32_t i) {
     if (o.keep_alive && (o.keep_alive_idle.ns <= 0 || o.keep_alive_interval.ns <= 0)) return false;
     if (is_dead(c)) {
         return c.send_queue.nodes == 0 && c.out_of_order.nodes == 0 &&
-               (c.socket || c.tombstone || c.rst_owed);
+               (c.socket || c.tombstone || c.rst_owed || is_spent(c));
     }
     return !c.tombstone && !c.rst_owed && is_send_side_sane(c) && is_receive_side_sane(c) &&
            does_fin_fit_phase(c);

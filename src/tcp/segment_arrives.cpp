@@ -83,6 +83,7 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
     if (!open_segment(cx, input, s)) return;
     const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, s.local, s.remote);
     if (i == PairTable::none) return on_unmatched(cx, s, {});
+    if (is_spent(cx.w.connections.get(i))) return on_unmatched(cx, s, {});
     if (is_dead(cx.w.connections.get(i))) return cx.w.drop(DropReason::tcp_tombstone);
     TcpConnectionState& c = cx.w.connections.edit(i);
     if (may_reopen(c, s)) {

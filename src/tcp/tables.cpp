@@ -111,6 +111,7 @@ void Tables::clear(const World& w, const HashKey& secret) {
     }
     granted_total = 0;
     tombstones = 0;
+    spent = 0;
     held_since = flush_since = never;
     held_stale = false;
 }

@@ -47,6 +47,7 @@ struct ConnectionExtra {
     Link cursor{};              ///< a node of the send queue at or before snd.nxt
     std::uint32_t granted = 0;  ///< bytes of its receive buffer that are promised or in use
     bool in_pairs = false;
+    bool is_spent = false;      ///< in the pair table as is_spent() says, and not in port_uses
     CutNumber moved_in = 0;  ///< number of the coming cut when ...
     Instant moved_at{};      ///< ... something first went past the marks
 };
@@ -61,6 +62,7 @@ struct Tables {
     std::uint32_t* port_uses = nullptr;  ///< by port: bound sockets, listeners and connections
     std::uint64_t granted_total = 0;
     std::uint32_t tombstones = 0;
+    std::uint32_t spent = 0;     ///< connections for which is_spent() holds
     /// The smallest DurableMarks::held_since of those that wait for a snapshot, and for the journal; may be too early while
     /// held_stale.
     Instant held_since = never;

@@ -44,6 +44,12 @@ constexpr bool can_accept_data(const TcpConnectionState& c) {
 /// No application: closed by it. (Not: waiting to be accepted.)
 constexpr bool is_orphan(const TcpConnectionState& c) { return !c.socket && !c.listener; }
 
+/// Over and done with, and remembered only because the SYN cookie that made it is still good. To everybody but that
+/// cookie it is not there.
+constexpr bool is_spent(const TcpConnectionState& c) {
+    return is_dead(c) && c.cookie_until != never && !c.tombstone && !c.rst_owed;
+}
+
 // --- connection.cpp: birth, end, and what every event ends with ---
 
 /// A new connection, entered into the tables; null when there is no slot. Sequence numbers are the caller's.
@@ -138,6 +144,8 @@ void leave_listener(TcpContext& cx, TcpConnectionState& c);
 
 /// Answers a SYN without a record. False: it could not be sent.
 bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s);
+/// A cookie is good for two periods, and one that a lost life made with the next secret for one more.
+[[nodiscard]] Deadline cookie_end(const TcpContext& cx);
 /// An ACK that may carry a cookie: a connection if it does, or a reset.
 void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s);
 /// New secrets when their time has come.

@@ -87,7 +87,7 @@ WIRE_CASE("RFC 4987 3.6: an invented cookie is refused", "[cookies]") {
     flood(t, 10);
     t.peer_sends(syn());
     t.expect(syn_ack());
-    for (std::uint32_t i = 0; i < 50; ++i) {
+    for (std::uint32_t i = 1; i <= 50; ++i) {
         t.peer_sends(ack().seq(1).ack(2 + i * 0x0101'0101U));
         t.expect(rst().seq(2 + i * 0x0101'0101U));
     }
@@ -129,4 +129,111 @@ WIRE_CASE("DURABILITY 2: cookies need no commit, and are accepted for a lifetime
     t.peer_sends(ack(1).seq(1));
     t.expect(TcpPhase::established);
     CHECK(t.stack().statistics().tcp_cookies_accepted == 1);
+}
+
+namespace {
+
+/// A connection by a cookie, with `n` bytes in the peer's first segment.
+Fixture by_cookie(Way way, const FixtureOptions& options, std::size_t n) {
+    auto t = listening(way, options);
+    flood(t, 10);
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    t.peer_sends(n == 0 ? ack(1) : data(n).ack(1));
+    t.ignore_output();
+    REQUIRE(t.stack().statistics().tcp_cookies_accepted == 1);
+    return t;
+}
+
+/// The whole life of one whose peer sent ten bytes and closed first; nothing of it is left but the cookie.
+Fixture come_and_gone(Way way, const FixtureOptions& options) {
+    auto t = by_cookie(way, options, 10);
+    t.app_accepts().app_reads(10);
+    t.peer_sends(fin()).ignore_output();
+    t.app_closes();
+    t.expect(fin().seq(1).ack(12));
+    t.peer_sends(ack(2)).expect_silence();
+    return t;
+}
+
+}  // namespace
+
+WIRE_CASE("RFC 4987 3.6, RFC 9293 3.10.7.2: a late duplicate of the first segment does not bring a finished connection back",
+          "[cookies]") {
+    auto t = come_and_gone(way, few_half_open());
+    const auto again = [&] { t.peer_sends(data(10).seq(1).ack(1)); };
+    again();
+    t.expect(rst().seq(1));
+    SECTION("nor after a restore, which makes cookies good for longer") {
+        t.after(100_s).ignore_output();
+        t.snapshot().crash(30_s).ignore_output();
+        again();
+        t.expect(rst().seq(1));
+        t.after(100_s).ignore_output();
+        again();
+        t.expect(rst().seq(1));
+    }
+    SECTION("it does not stand in the way of a new one, by a cookie") {
+        t.flow().iss += 100'000;
+        t.flow().snd_nxt = t.flow().rcv_nxt = 0;
+        t.peer_sends(syn());
+        t.expect(syn_ack());
+        t.peer_sends(ack(1)).app_accepts();
+        CHECK(t.stack().statistics().tcp_cookies_accepted == 2);
+        t.app_sends(5).expect(data(5).seq(1));
+    }
+    SECTION("nor of one with a record, nor of the port") {
+        t.after(100_s).ignore_output();  // the flood has been forgotten
+        t.flow().iss += 100'000;
+        t.flow().snd_nxt = t.flow().rcv_nxt = 0;
+        open_passive(t);
+        t.app_sends(5).expect(data(5).seq(1));
+    }
+    SECTION("it is forgotten with the cookie") {
+        CHECK(t.world().connections.in_use() >= 1);
+        t.after(300_s).ignore_output();
+        CHECK(t.world().connections.in_use() == 0);
+        again();
+        t.expect(rst().seq(1));
+    }
+    CHECK(t.stack().accept(t.listener).error() == Error::would_block);
+}
+
+WIRE_CASE("RFC 4987: what finished connections are remembered for is bounded", "[cookies]") {
+    auto options = few_half_open();
+    options.config.tcp.spent_cookies = 0;
+    auto t = come_and_gone(way, options);
+    t.after(70_s).ignore_output();
+    CHECK(t.world().connections.in_use() == 0);
+}
+
+WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is not reset, whatever it sends first",
+          "[cookies][restore]") {
+    FixtureOptions options(DurabilityPolicy::snapshot);
+    options.config.tcp.listen_half_open = 4;
+    auto t = listening(way, options);
+    t.snapshot().auto_commit(false);
+    flood(t, 10);
+    t.flow().held = false;
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    t.peer_sends(data(1000).ack(1));
+    t.app_accepts().app_reads(1000).expect_silence();
+    t.crash(1_s).ignore_output();
+    // From the middle of its flight, a pure ACK, a keep-alive, a FIN: it is waited for its beginning.
+    t.peer_sends(data(100).seq(501).ack(1));
+    t.peer_sends(ack(1).seq(1001));
+    t.peer_sends(ack(1).seq(0));
+    t.peer_sends(fin().seq(1001).ack(1));
+    t.expect_silence();
+    // Somebody else's are refused at once; they need not wait for a cookie lifetime.
+    t.use_flow(1);
+    t.flow().held = false;
+    t.peer_sends(data(100).seq(501).ack(0x1234'5678));
+    t.expect(rst().seq(0x1234'5678));
+    t.use_flow(0);
+    t.peer_sends(data(1000).seq(1).ack(1));
+    t.app_accepts().app_reads(1000);
+    t.snapshot();
+    t.expect(ack(1001));
 }
