@@ -279,6 +279,7 @@ struct RestoreOptions {
     Journal* journal = nullptr;
     /// The arena is known to hold zeros (a fresh mapping): it need not be cleared.
     bool arena_is_zeroed = false;
+    std::span<std::byte> undo{};               ///< CreateOptions::undo
 };
 
 struct Restored {

@@ -187,6 +187,10 @@ struct CreateOptions {
     std::array<std::uint8_t, 32> entropy{};
     /// The arena is known to hold zeros (a fresh mapping): it need not be cleared.
     bool arena_is_zeroed = false;
+    /// Memory for an undo record, aligned like an arena and preserved with it: attach() then takes an arena whose owner
+    /// died inside a step back to the step's start. Empty: such an arena is refused. Stack::undo_bytes() is enough for any
+    /// step; less, 64 KiB or more, for all but those that touch very many connections at once.
+    std::span<std::byte> undo{};
 };
 
 /// At a restore: what was at `from` is at `to` from now on. `to` unspecified: `from` is gone, and who was bound to it is
@@ -217,6 +221,9 @@ struct AttachOptions {
     /// The arena is a copy beside a living original. As RestoreOptions::clone.
     bool clone = false;
     std::span<const AddressMapping> address_map{};
+    /// What CreateOptions::undo, RestoreOptions::undo or an earlier attach was given, as the arena's owner left it; or new
+    /// memory, where the owner had none and no step is under way. Serves on.
+    std::span<std::byte> undo{};
 };
 
 struct PollResult {
@@ -252,12 +259,15 @@ class Stack {
   public:
     /// Bytes of arena that this config needs.
     static std::size_t arena_bytes(const StackConfig& config);
-    /// A new stack. Fails: arena_too_small, arena_misaligned, invalid_argument (config out of range).
+    /// Bytes of undo record with which every step of this config can be taken back.
+    static std::size_t undo_bytes(const StackConfig& config);
+    /// A new stack. Fails: arena_too_small, arena_misaligned, invalid_argument (config out of range, undo memory too small
+    /// or misaligned).
     static std::expected<Stack, Error> create(std::span<std::byte> arena, const StackConfig& config,
                                               const CreateOptions& options);
     /// Adopts an arena that the embedder preserved itself (DURABILITY 10); behaves as after a restore.
-    /// Fails: arena_foreign, arena_in_step, arena_damaged, arena_too_small, arena_misaligned, fenced. A refused arena is
-    /// left as it was.
+    /// Fails: arena_foreign, arena_in_step, arena_damaged, arena_too_small, arena_misaligned, fenced,
+    /// invalid_argument. A refused arena is left as it was, but for a step that was taken back.
     static std::expected<Stack, Error> attach(std::span<std::byte> arena, const StackConfig& config,
                                               const AttachOptions& options);
 

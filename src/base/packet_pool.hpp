@@ -47,6 +47,9 @@ class PacketPool {
         *counts_ = {};
     }
 
+    /// Freed buffers are parked until unpark() in all cases.
+    void keep_freed(bool on) { keeps_freed_ = on; }
+
     [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
     /// Referenced buffers: 0 when no packet is anywhere.
     [[nodiscard]] std::uint32_t in_use() const { return counts_->in_use; }
@@ -75,7 +78,8 @@ class PacketPool {
         KEEPNET_ASSERT(i < capacity_ && meta_[i].references != 0);
         if (--meta_[i].references != 0) return;
         --counts_->in_use;
-        if (control_->unread != 0 && meta_[i].born <= control_->unread) {
+        // In a step that may be taken back, what it freed was not free at its start.
+        if (keeps_freed_ || (control_->unread != 0 && meta_[i].born <= control_->unread)) {
             meta_[i].next_parked = counts_->first_parked;
             counts_->first_parked = i;
             ++counts_->parked;
@@ -156,6 +160,7 @@ class PacketPool {
     Buffer* bytes_ = nullptr;
     CutControl* control_ = nullptr;
     BitTree free_;
+    bool keeps_freed_ = false;
     std::uint32_t capacity_ = 0;
 };
 

@@ -17,6 +17,7 @@
 #include "base/cut_control.hpp"
 #include "base/handle.hpp"
 #include "base/planted.hpp"
+#include "base/undo_log.hpp"
 
 namespace keepnet {
 
@@ -83,6 +84,9 @@ class Slab {
     }
     /// Once, over zeroed memory.
     void initialize() { free_.fill(true); }
+    /// Null: steps cannot be taken back.
+    void set_undo(UndoBlock* undo) { undo_ = undo; }
+    [[nodiscard]] static constexpr std::size_t object_bytes() { return sizeof(T); }
 
     [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
     [[nodiscard]] std::uint32_t in_use() const { return counts_->in_use; }
@@ -108,6 +112,7 @@ class Slab {
     /// For decode only: puts an object back where it was. The slot must be free.
     Handle<T> create_at(std::uint32_t index, std::uint64_t generation) {
         KEEPNET_ASSERT(index < capacity_ && !is_live(index) && generation != 0);
+        if (undo_ != nullptr) undo_save(*undo_, kind_, index, &meta_[index], nullptr, 0);
         free_.clear(index);
         ++counts_->in_use;
         counts_->high_water = std::max(counts_->high_water, index + 1);
@@ -239,6 +244,12 @@ class Slab {
             ++counts_->in_use;
         }
     }
+    /// For a step that is taken back: the slot as it was. Behind it everything that is not state is rebuilt.
+    void put_back(std::uint32_t index, const std::array<std::uint64_t, 2>& meta, const void* object, std::size_t bytes) {
+        static_assert(sizeof(SlotMeta) == sizeof meta);
+        std::memcpy(&meta_[index], meta.data(), sizeof meta);
+        if (bytes != 0) std::memcpy(&slots_[index], object, bytes);
+    }
     /// False when the arena's own numbers make no sense.
     [[nodiscard]] bool is_sane() const {
         if (counts_->high_water > capacity_) return false;
@@ -251,6 +262,7 @@ class Slab {
 
   private:
     void touch(std::uint32_t index) {
+        if (undo_ != nullptr) [[unlikely]] undo_save(*undo_, kind_, index, &meta_[index], &slots_[index], sizeof(T));
         if (meta_[index].stamp != control_->current) [[unlikely]] first_touch(index);
     }
     [[gnu::noinline]] void first_touch(std::uint32_t index) {
@@ -285,6 +297,7 @@ class Slab {
     std::uint64_t* generations_ = nullptr;
     BitTree free_;
     ChangeIndex changed_;
+    UndoBlock* undo_ = nullptr;
     std::uint32_t capacity_ = 0;
     std::uint32_t shadow_capacity_ = 0;
     std::uint16_t kind_ = 0;

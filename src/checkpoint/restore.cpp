@@ -17,8 +17,9 @@ std::expected<Core*, Failure> decode_core(std::span<std::byte> arena, const Stac
                                           bool arena_is_zeroed, std::vector<Blob>& blobs) {
     const auto core = create_core(arena, config, arena_is_zeroed);
     if (!core) return refuse(Code::bad_arena, "no stack fits: " + std::string(name(core.error())));
+    (*core)->world.header->in_step = 1;  // until it is whole, nothing that attach() would take
     if (auto ok = decoder.fill((*core)->world, (*core)->sweep_queue, blobs); !ok) {
-        (*core)->world.header->magic = 0;  // nothing that attach() would take
+        (*core)->world.header->magic = 0;
         return std::unexpected(ok.error());
     }
     return *core;
@@ -80,6 +81,7 @@ void apply_policy(Core& core, const std::function<ConnectionPolicy(const SocketR
     auto cx = core.tcp_context();
     for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
         const TcpConnectionState& c = w.connections.get(i);
+        if (c.phase == TcpPhase::closed && !c.socket) continue;
         const SocketReport report{{c.socket.raw}, SocketKind::tcp, c.phase, c.verdict, c.local, c.remote};
         const ConnectionPolicy wanted = policy(report);
         if (wanted == ConnectionPolicy::reset || wanted == ConnectionPolicy::drop) {
@@ -117,6 +119,7 @@ std::expected<Stack, Failure> decode(std::span<std::byte> arena, const StackConf
     const auto core = decode_core(arena, config, *decoder, arena_is_zeroed, blobs);
     if (!core) return std::unexpected(core.error());
     rebuild_derived(**core);
+    (*core)->world.header->in_step = 0;
     return Stack(**core);
 }
 
@@ -151,6 +154,11 @@ std::expected<Restored, Failure> restore(std::span<std::byte> arena, const Stack
     resume_core(**core, resume);
     if (options.journal != nullptr && !options.clone) journal::on_resumed(**core);
     if (!options.clone) apply_policy(**core, options.policy);
+    if (use_undo(**core, options.undo) != Error::invalid) {
+        (*core)->world.header->magic = 0;
+        return refuse(Code::bad_arena, "the memory for the undo record is too small or misaligned");
+    }
+    (*core)->world.header->in_step = 0;
     Restored restored{.stack = Stack(**core),
                       .blobs = std::move(blobs),
                       .sockets = {},

@@ -5,6 +5,7 @@
 
 #include "durability/attach.hpp"
 #include "durability/identity.hpp"
+#include "durability/undo.hpp"
 #include "nd/nd.hpp"
 
 namespace keepnet {
@@ -119,6 +120,21 @@ void rebuild_derived(Core& core) {
 
 std::size_t Stack::arena_bytes(const StackConfig& config) { return layout_of(config).bytes(); }
 
+std::size_t Stack::undo_bytes(const StackConfig& config) {
+    World w;
+    ArenaCarver carver(nullptr);
+    w.place(carver, config);
+    return durability::undo_bytes(w);
+}
+
+Error use_undo(Core& core, std::span<std::byte> undo) {
+    if (undo.empty()) return Error::invalid;
+    UndoBlock* block = durability::make_undo_block(undo, core.world.header->layout_hash);
+    if (block == nullptr) return Error::invalid_argument;
+    core.world.set_undo(block);
+    return Error::invalid;
+}
+
 std::expected<Stack, Error> Stack::create(std::span<std::byte> arena, const StackConfig& config,
                                           const CreateOptions& options) {
     const auto core = create_core(arena, config, options.arena_is_zeroed);
@@ -129,6 +145,7 @@ std::expected<Stack, Error> Stack::create(std::span<std::byte> arena, const Stac
     seed(s.random, options.entropy);
     durability::draw_secrets(s);
     s.cookie_rotated = options.now;
+    if (const Error e = use_undo(**core, options.undo); e != Error::invalid) return std::unexpected(e);
     return Stack(**core);
 }
 
@@ -136,19 +153,25 @@ std::expected<Stack, Error> Stack::attach(std::span<std::byte> arena, const Stac
                                           const AttachOptions& options) {
     if (const Error e = check_config(config); e != Error::invalid) return std::unexpected(e);
     const ArenaCarver layout = layout_of(config);
-    if (const auto ok = durability::check_header(arena, layout.layout_hash(), layout.bytes()); !ok) {
-        return std::unexpected(ok.error());
+    const auto header = durability::check_header(arena, layout.layout_hash(), layout.bytes());
+    if (!header && (header.error() != Error::arena_in_step || options.undo.empty())) {
+        return std::unexpected(header.error());
     }
     // Checked through views of its own, so that a refused arena is left as it was.
     World looked_at{};
     ArenaCarver carver(arena.data());
     looked_at.place(carver, config);
+    if (!header) {
+        if (const auto ok = durability::take_back_step(looked_at, options.undo); !ok) return std::unexpected(ok.error());
+    }
     HashKey key{};
     std::memcpy(&key, options.entropy.data(), sizeof key);
     if (durability::find_fault(looked_at, key)) return std::unexpected(Error::arena_damaged);
     const std::uint64_t epoch = looked_at.stack().restarts + 1;
     if (options.fence != nullptr && !options.fence->may_speak(epoch)) return std::unexpected(Error::fenced);
     Core* core = place_core(arena, config);
+    if (const Error e = use_undo(*core, options.undo); e != Error::invalid) return std::unexpected(e);
+    const Step step(*core);  // to die in here is to die in a step
     if (!durability::rebuild_storage(core->world, core->sweep_queue)) {
         return std::unexpected(Error::arena_damaged);
     }

@@ -52,29 +52,52 @@ struct Core {
     [[nodiscard]] udp::UdpContext udp_context() { return {ip_context(), udp_tables}; }
 };
 
-/// Brackets everything that changes the state: an owner that dies in between leaves the mark (DURABILITY 10).
+/// Brackets everything that changes the state: an owner that dies in between leaves the mark, and, if the embedder gave
+/// memory for it, a record by which the step is taken back (DURABILITY 10).
 class Step {
   public:
-    explicit Step(Core& core) : header_(*core.world.header) {
+    explicit Step(Core& core) : header_(*core.world.header), undo_(core.world.undo) {
+        begin_record();
         header_.in_step = 1;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        undo_fence();
     }
     ~Step() {
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        undo_fence();
         ++header_.steps;
+        undo_fence();
         header_.in_step = 0;
+    }
+    /// The state is whole, and what follows is another step. Before anything leaves the machine: a step that may be
+    /// taken back must not have been seen.
+    void renew() {
+        if (undo_ == nullptr) return;
+        undo_fence();
+        ++header_.steps;
+        undo_fence();
+        begin_record();
+    }
+    /// The same, between two events, when the record has grown.
+    void relieve() {
+        if (undo_ != nullptr && is_undo_half_full(*undo_)) renew();
     }
     Step(const Step&) = delete;
     Step& operator=(const Step&) = delete;
 
   private:
+    void begin_record() {
+        if (undo_ != nullptr) undo_begin(*undo_, header_.steps, header_.generations, header_.cuts.current);
+    }
+
     ArenaHeader& header_;
+    UndoBlock* undo_;
 };
 
 /// Error::invalid when every value of the config is in its range.
 Error check_config(const StackConfig& config);
 /// Makes an empty stack in the arena, without secrets and without a clock: decode fills it.
 std::expected<Core*, Error> create_core(std::span<std::byte> arena, const StackConfig& config, bool arena_is_zeroed);
+/// From now on steps leave a record in the embedder's memory; empty: they do not. Fails: invalid_argument.
+Error use_undo(Core& core, std::span<std::byte> undo);
 /// Everything derived, from the state.
 void rebuild_derived(Core& core);
 /// Behind a decode or an adoption, whose times are in the new clock: DURABILITY 8.

@@ -47,7 +47,7 @@ void receive_frame(Core& core, InterfaceIndex interface, const RxFrame& frame) {
 }
 
 /// True: the device had a full burst, so it may have more.
-bool receive_burst(Core& core, InterfaceIndex interface, PollResult& result) {
+bool receive_burst(Core& core, Step& step, InterfaceIndex interface, PollResult& result) {
     link::Port& port = core.ports.of(interface);
     if (port.device == nullptr) return false;
     ReceivePool pool(core.world);
@@ -56,7 +56,10 @@ bool receive_burst(Core& core, InterfaceIndex interface, PollResult& result) {
     while (left != 0) {
         const std::size_t most = left < burst_max ? left : burst_max;
         const std::size_t n = port.device->receive(pool, std::span(frames).first(most));
-        for (std::size_t i = 0; i < n; ++i) receive_frame(core, interface, frames[i]);
+        for (std::size_t i = 0; i < n; ++i) {
+            receive_frame(core, interface, frames[i]);
+            step.relieve();
+        }
         result.frames_received += static_cast<std::uint32_t>(n);
         if (n < most) return false;
         left -= static_cast<std::uint32_t>(n);
@@ -64,17 +67,18 @@ bool receive_burst(Core& core, InterfaceIndex interface, PollResult& result) {
     return true;
 }
 
-void receive_loopback(Core& core) {
+void receive_loopback(Core& core, Step& step) {
     auto cx = core.ip_context();
     for (std::uint32_t left = core.world.config().poll.receive_burst; left != 0; --left) {
         const auto received = ip::take_loopback(cx);
         if (!received) return;
         const BufferRef buffer(core.world.pool, received->packet.buffer);
         deliver(core, ip::on_packet(cx, *received));
+        step.relieve();
     }
 }
 
-void run_timers(Core& core) {
+void run_timers(Core& core, Step& step) {
     World& w = core.world;
     for (std::uint32_t left = w.config().poll.timers; left != 0; --left) {
         const World::Timer timer = w.take_expired(core.now());
@@ -89,6 +93,7 @@ void run_timers(Core& core) {
             case StateKind::stack: break;  // the end of a suspend's drain: is_suspended() looks at the clock
             default: return;
         }
+        step.relieve();
     }
 }
 
@@ -123,13 +128,14 @@ bool has_frames_waiting(const Core& core) {
 }
 
 /// Output and devices take turns until nothing moves: a full ring is no reason to wait for the next poll.
-void send_all(Core& core, PollResult& result) {
+void send_all(Core& core, Step& step, PollResult& result) {
     auto cx = core.tcp_context();
     auto udp_cx = core.udp_context();
     udp::run_output(udp_cx);
     std::uint32_t turns = core.world.config().poll.outputs;
     for (;;) {
         const bool work_left = tcp::run_output(cx, turns);
+        step.renew();
         const std::uint32_t sent = flush_devices(core);
         result.frames_sent += sent;
         if (!work_left || sent == 0 || turns <= sent) return;
@@ -156,19 +162,21 @@ PollResult Stack::poll(Instant now) {
     PollResult result;
     World& w = core_->world;
     {
-        const Step step(*core_);
+        Step step(*core_);
         w.edit_stack().now = later(now, core_->now());
         w.pool.unpark(unpark_per_poll);
         JournalCore* j = core_->journal;
         if (j == nullptr || journal::may_receive(*j)) {
-            w.interfaces.for_each([&](std::uint32_t i, const InterfaceState&) { receive_burst(*core_, i + 1, result); });
+            w.interfaces.for_each(
+                [&](std::uint32_t i, const InterfaceState&) { receive_burst(*core_, step, i + 1, result); });
         }
-        receive_loopback(*core_);
-        run_timers(*core_);
+        receive_loopback(*core_, step);
+        run_timers(*core_, step);
         tell_homeless(*core_);
         return_unreachable(*core_);
+        step.renew();  // what the journal takes is out of our hands, as what a device takes
         if (j != nullptr) journal::turn(*j, *core_);
-        send_all(*core_, result);
+        send_all(*core_, step, result);
         durability::sweep(w, core_->sweep_queue, w.config().poll.sweep_objects);
     }
     result.next_deadline = next_deadline();

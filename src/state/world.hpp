@@ -61,10 +61,16 @@ class World {
     Slab<SliceNodeState> slice_nodes;
     PacketPool pool;
     DeadlineQueue timers;                ///< derived
+    UndoBlock* undo = nullptr;           ///< of the step under way; null: steps cannot be taken back
     BitTree changed_sockets;             ///< derived: next_ready() has not given them yet
     std::uint64_t grant_room = UINT64_MAX; ///< derived: bytes by which all granted windows together may grow (journal)
     bool address_lost = false;           ///< derived: who uses an address that is no longer ours is to be told
 
+    void set_undo(UndoBlock* block) {
+        undo = block;
+        pool.keep_freed(block != nullptr);
+        for_each_slab([&](auto& slab) { slab.set_undo(block); });
+    }
     [[nodiscard]] const StackConfig& config() const { return header->config; }
     [[nodiscard]] CutControl& cuts() const { return header->cuts; }
     [[nodiscard]] const StackState& stack() const { return stacks.get(0U); }
