@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -166,6 +167,57 @@ TEST_CASE("an upload goes on across crashes of the server at any step") {
             // A step moves a thousand bytes or more: enough of them for twelve deaths.
             upload_across_crashes(200'000 + static_cast<std::size_t>(steps) * 25'000, steps, 12);
         }
+    }
+}
+
+TEST_CASE("a restored connection that does not go on ends the read that waits for it, whoever ended it") {
+    using keepnet::Verdict;
+    enum class Source { policy, peer, address };
+    for (const auto& [source, verdict] : {std::pair{Source::policy, Verdict::dropped_by_policy},
+                                          std::pair{Source::peer, Verdict::reset_by_peer},
+                                          std::pair{Source::address, Verdict::address_gone}}) {
+        CAPTURE(static_cast<int>(source));
+        Rig rig(keepnet::DurabilityPolicy::none);
+        checkpoint::MemoryStore store;
+        auto ends = std::make_unique<std::pair<tcp::socket, tcp::socket>>(rig.connected());
+        const auto handle = ends->second.native_handle();
+        REQUIRE(checkpoint::save(rig.b->stack, store, {}).has_value());
+        rig.context_b.reset();
+        tcp::socket client = std::move(ends->first);
+        ends.reset();
+        rig.b.reset();
+        rig.b = std::make_unique<test::Host>(
+            std::uint8_t{2}, rig.link.b(), keepnet::DurabilityPolicy::none,
+            [&](std::span<std::byte> arena, const keepnet::StackConfig& config) {
+                checkpoint::RestoreOptions options{.now = rig.now};
+                if (source == Source::policy) {
+                    options.policy = [](const checkpoint::SocketReport&) { return checkpoint::ConnectionPolicy::drop; };
+                }
+                auto restored = checkpoint::restore(arena, config, *store.snapshot, options);
+                REQUIRE(restored.has_value());
+                return std::move(restored->stack);
+            });
+        rig.context_b = std::make_unique<keepnet::asio::context>(rig.io, rig.b->stack, rig.options());
+        tcp::socket again(*rig.context_b, handle);
+        rig.b->stack.ready(true);
+        std::array<std::uint8_t, 10> data;
+        std::optional<boost::system::error_code> ended;
+        again.async_read_some(net::buffer(data), [&](boost::system::error_code failure, std::size_t) { ended = failure; });
+        if (source != Source::policy) {
+            // It waits, for there is nothing to say yet.
+            rig.settle();
+            CHECK_FALSE(ended.has_value());
+        }
+        if (source == Source::peer) REQUIRE(rig.a.stack.abort(client.native_handle()).has_value());
+        if (source == Source::address) REQUIRE(rig.b->stack.remove_address(1, rig.b->address).has_value());
+        rig.context_a.wake();
+        rig.context_b->wake();
+        CHECK(rig.run_until([&] { return ended.has_value(); }, keepnet::seconds(1)));
+        CHECK(rig.b->stack.info(handle)->verdict == verdict);
+        if (!ended.has_value()) continue;
+        CHECK(ended->failed());
+        CHECK(*ended != net::error::operation_aborted);
+        CHECK(*ended != net::error::eof);
     }
 }
 
