@@ -218,6 +218,22 @@ void draw_hosts(Dice& d, Plan& plan) {
     for (Blackout& b : plan.blackouts) b.group = static_cast<unsigned>(d.between(1, (1U << hosts) - 2));
 }
 
+/// What the first version's storage never did.
+void draw_storage(Dice& d, HostPlan& h) {
+    if (!h.takes_cuts) return;
+    if (d.percent(30)) h.write_error_percent = static_cast<unsigned>(any_size(d, 1, 40));
+    if (h.life == Life::orderly && d.percent(50)) h.suspended_crash_percent = 50;
+}
+
+void draw_outside(Dice& d, Plan& plan) {
+    for (HostPlan& h : plan.host) draw_storage(d, h);
+    for (std::uint64_t n = d.percent(40) ? d.between(1, 3) : 0; n != 0; --n) {
+        const Instant from{static_cast<std::int64_t>(d.below(static_cast<std::uint64_t>(plan.faults_end.ns)))};
+        plan.narrows.push_back({static_cast<std::uint16_t>(d.between(1280, 1450)), from,
+                                from + any_time(d, milliseconds(10), seconds(20))});
+    }
+}
+
 void draw_more(Dice& d, Plan& plan) {
     draw_hosts(d, plan);
     const bool is_quiet = d.percent(15);  // a laboratory's network: what there is to find lies in the hosts
@@ -267,6 +283,7 @@ Plan draw(std::uint64_t seed, bool small) {
     }
     // From another stream of numbers: what comes from the first one stays as it is.
     if (Dice more(seed ^ 0x6d6f'7265); !small) draw_more(more, plan);
+    if (Dice outside(seed ^ 0x6f75'7473); !small) draw_outside(outside, plan);
     return plan;
 }
 

@@ -28,6 +28,13 @@ struct LinkPlan {
     Duration queue_max = milliseconds(100);
 };
 
+/// A router on the way that takes no larger packets, and says so.
+struct Narrow {
+    std::uint16_t mtu = 1500;
+    Instant from{};
+    Instant until{};
+};
+
 /// The hosts of the group and the others do not reach each other.
 struct Blackout {
     unsigned group = 1;  ///< bit for each host
@@ -60,6 +67,8 @@ struct HostPlan {
     Duration told_max{};                    ///< and until the stack hears of it
     unsigned sync_encode_percent = 0;       ///< encoded at the cut, in one piece
     unsigned abandon_percent = 0;
+    unsigned write_error_percent = 0;  ///< snapshots whose writing ends with an error: a full disk, a bad one
+    unsigned suspended_crash_percent = 0;  ///< suspends that the power does not wait for
     unsigned crashes = 0;  ///< at most
     std::array<unsigned, static_cast<std::size_t>(Place::count_)> crash_permille{};
     std::vector<Instant> crash_at{};
@@ -124,6 +133,7 @@ struct Plan {
     std::vector<HostPlan> host{};
     std::vector<LinkPlan> link{};  ///< from each host to the switch
     std::vector<Blackout> blackouts{};
+    std::vector<Narrow> narrows{};
     Duration stray_interval{};  ///< segments that belong to nothing, while faults last; 0: none
     std::vector<ConnectionPlan> connections{};
 };

@@ -92,6 +92,26 @@ std::vector<std::uint8_t> make_segment(const TcpFrame& t) {
     return f;
 }
 
+std::vector<std::uint8_t> make_packet_too_big(ByteView frame, std::uint16_t mtu) {
+    constexpr std::size_t quoted_max = 1280 - 40 - 8;
+    const ByteView quoted = frame.subspan(ip_at, std::min(frame.size() - ip_at, quoted_max));
+    std::vector<std::uint8_t> f(upper_at + 8 + quoted.size());
+    std::copy_n(frame.begin() + 6, 6, f.begin());
+    std::copy_n(frame.begin(), 6, f.begin() + 6);
+    f[12] = 0x86, f[13] = 0xdd;
+    const std::size_t upper = 8 + quoted.size();
+    f[ip_at] = 0x60, f[ip_at + 6] = icmp_protocol, f[ip_at + 7] = 64;
+    f[ip_at + 4] = static_cast<std::uint8_t>(upper >> 8), f[ip_at + 5] = static_cast<std::uint8_t>(upper);
+    std::copy_n(frame.begin() + ip_at + 24, 16, f.begin() + ip_at + 8);
+    std::copy_n(frame.begin() + ip_at + 8, 16, f.begin() + ip_at + 24);
+    f[upper_at] = 2;
+    f[upper_at + 6] = static_cast<std::uint8_t>(mtu >> 8), f[upper_at + 7] = static_cast<std::uint8_t>(mtu);
+    std::copy(quoted.begin(), quoted.end(), f.begin() + upper_at + 8);
+    const std::uint32_t sum = 0xffffU - sum_of(f);
+    f[upper_at + 2] = static_cast<std::uint8_t>(sum >> 8), f[upper_at + 3] = static_cast<std::uint8_t>(sum);
+    return f;
+}
+
 std::string describe(ByteView f, std::size_t bytes) {
     char line[200];
     if (const auto tcp = read_tcp(f)) {

@@ -37,6 +37,8 @@ std::optional<TcpFrame> read_tcp(ByteView frame);
 std::string fault_of(ByteView frame);
 /// A segment without options or text, from one host to another, with its checksum.
 std::vector<std::uint8_t> make_segment(const TcpFrame& t);
+/// What a router says of a frame that is too large for it (RFC 4443 3.2), to its sender, as if from its destination.
+std::vector<std::uint8_t> make_packet_too_big(ByteView frame, std::uint16_t mtu);
 /// One line for people; `frame` may be only its beginning.
 std::string describe(ByteView frame, std::size_t bytes);
 

@@ -87,6 +87,12 @@ class Host {
   private:
     friend class Nic;
 
+    /// Takes so many bytes, and then fails, as a full or a bad disk does.
+    struct Disk final : checkpoint::Sink {
+        std::expected<void, checkpoint::Failure> write(ByteView more) override;
+        std::vector<std::uint8_t> bytes{};
+        std::size_t room = SIZE_MAX;
+    };
     /// A snapshot on its way to the storage.
     struct Pending {
         CutId cut = 0;
@@ -94,7 +100,7 @@ class Host {
         AppValue app{};
         Monitor::Record record{};
         std::optional<std::uint64_t> digest{};  ///< of the stack, for some cuts
-        checkpoint::VectorSink sink{};
+        Disk sink{};
         std::vector<std::uint8_t> increment{};  ///< the same cut on the last one, to compare
         std::optional<checkpoint::Encoder> encoder{};
         Instant durable_at = never;
@@ -132,6 +138,9 @@ class Host {
     void on_encoded(Pending& p, Instant now);
     void abandon(Instant now, std::size_t i);
     void make_durable(Instant now);
+    void draw_write_error(Pending& p);
+    void fail_write(Instant now, const checkpoint::Failure& failure);
+    void check_torn_writes();
     void tell(Instant now);
     void check_decodes(const Pending& p);
     void make_image(Pending& p);

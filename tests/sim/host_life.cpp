@@ -42,6 +42,7 @@ void Host::begin_death(Instant now) {
 /// survives.
 void Host::crash(Instant now, std::uint64_t where) {
     ++tally_.crashes;
+    check_torn_writes();
     pending_.clear();  // its encoders before the arena
     stack_.reset();
     const bool arena_survives = where == 0 && dice_.percent(plan().attach_percent);
@@ -74,6 +75,7 @@ void Host::freeze(Instant now) {
 
 /// Cut, commit, final ACKs, exit (DURABILITY 9). Without held output the cut comes last.
 void Host::exit_suspended(Instant now) {
+    if (is_held() && judge_.percent(plan().suspended_crash_percent)) return crash(now, 3);
     freeze(now);
     if (is_held()) {
         while (pending_.size() > 1) pending_.pop_front();

@@ -77,13 +77,57 @@ void Host::take_cut(Instant now) {
     if (encode_at_once_ || dice_.percent(plan().sync_encode_percent)) {
         encode_whole(made, now);
     } else {
+        draw_write_error(made);
         made.encoder.emplace(*stack_, made.cut, encode_options(made), made.sink);
     }
     encode_at_once_ = false;
 }
 
+std::expected<void, checkpoint::Failure> Host::Disk::write(ByteView more) {
+    if (bytes.size() + more.size() > room)
+        return std::unexpected(checkpoint::Failure{checkpoint::Code::input_output, "no space left on device"});
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    return {};
+}
+
+void Host::draw_write_error(Pending& p) {
+    if (storage_is_sure_ || draining_ || !judge_.percent(plan().write_error_percent)) return;
+    p.sink.room = judge_.below(8192);
+}
+
+/// The stack goes on; what is held stays held until the storage works again.
+void Host::fail_write(Instant now, const checkpoint::Failure& failure) {
+    if (failure.code != checkpoint::Code::input_output || pending_.back()->sink.room == SIZE_MAX)
+        throw Failure("a cut can be encoded", failure.message);
+    ++tally_.failed_writes;
+    abandon(now, pending_.size() - 1);
+}
+
+/// The power went while a snapshot was being written: sectors that were not synced are old, zero or torn. Whoever finds
+/// such a file must see that it is none.
+void Host::check_torn_writes() {
+    constexpr std::size_t sector = 512;
+    for (const auto& p : pending_) {
+        std::vector<std::uint8_t> torn = p->sink.bytes;
+        if (p->is_durable || p->encoder || torn.empty() || !judge_.one_in(4)) continue;
+        for (std::size_t at = 0; at < torn.size(); at += sector) {
+            if (!judge_.one_in(3)) continue;
+            const std::size_t end = std::min(torn.size(), at + sector), from = at + judge_.below(end - at);
+            std::fill(torn.begin() + static_cast<std::ptrdiff_t>(from),
+                      torn.begin() + static_cast<std::ptrdiff_t>(end), std::uint8_t{0});
+        }
+        if (judge_.one_in(4)) torn.resize(judge_.below(torn.size()));
+        if (torn == p->sink.bytes) continue;
+        test::Arena arena(Stack::arena_bytes(plan().config));
+        if (checkpoint::decode(arena.span(), plan().config, torn, true))
+            throw Failure("what a torn write left is refused", "cut " + std::to_string(p->cut));
+    }
+}
+
 void Host::encode_whole(Pending& p, Instant now) {
+    draw_write_error(p);
     const auto done = checkpoint::encode(*stack_, p.cut, encode_options(p), p.sink);
+    if (!done && p.sink.room != SIZE_MAX) return fail_write(now, done.error());
     if (!done) throw Failure("a cut that nothing changes behind can be encoded", done.error().message);
     (void)dice_.one_in(20);
     on_encoded(p, now);
@@ -94,9 +138,7 @@ void Host::encode_some(Instant now) {
     for (std::uint64_t n = dice_.between(1, 4); n != 0; --n) {
         const auto progress = p.encoder->step();
         if (!progress) {
-            if (progress.error().code != checkpoint::Code::cut_overrun) {
-                throw Failure("a cut can be encoded", progress.error().message);
-            }
+            if (progress.error().code != checkpoint::Code::cut_overrun) return fail_write(now, progress.error());
             trace_.add(now, index_, What::overrun, p.cut);
             ++tally_.overruns;
             encode_at_once_ = true;

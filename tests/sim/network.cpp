@@ -15,6 +15,18 @@ void Network::send(Instant now, unsigned from, Frame frame) {
     }
 }
 
+bool Network::is_too_big(Instant now, unsigned from, unsigned to, const Frame& frame) {
+    constexpr std::size_t ethernet = 14, smallest = 54;
+    if (frame.size() < smallest) return false;
+    for (const Narrow& n : plan_.narrows) {
+        if (now < n.from || n.until <= now || frame.size() - ethernet <= n.mtu) continue;
+        trace_.frame(now, from, What::frame_lost, frame);
+        fly(now, to, from, make_packet_too_big(frame, n.mtu));
+        return true;
+    }
+    return false;
+}
+
 bool Network::is_cut_off(Instant now, unsigned from, unsigned to) const {
     return std::any_of(plan_.blackouts.begin(), plan_.blackouts.end(), [&](const Blackout& o) {
         return o.from <= now && now < o.until && (o.group >> from & 1) != (o.group >> to & 1);
@@ -24,6 +36,7 @@ bool Network::is_cut_off(Instant now, unsigned from, unsigned to) const {
 void Network::send_to(Instant now, unsigned from, unsigned to, Frame frame) {
     const LinkPlan& link = plan_.link[from];
     if (forges && dice_.one_in(50)) forge(frame);
+    if (is_too_big(now, from, to, frame)) return;
     if (!healed_) {
         if (is_cut_off(now, from, to) || dice_.below(1000) < link.loss_permille) {
             trace_.frame(now, from, What::frame_lost, frame);

@@ -39,6 +39,8 @@ class Network {
 
   private:
     void send_to(Instant now, unsigned from, unsigned to, Frame frame);
+    /// True: a router had to refuse it, and said so.
+    bool is_too_big(Instant now, unsigned from, unsigned to, const Frame& frame);
     [[nodiscard]] bool is_cut_off(Instant now, unsigned from, unsigned to) const;
     void fly(Instant now, unsigned from, unsigned to, Frame frame);
     Arrival stray();

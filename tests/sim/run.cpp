@@ -24,6 +24,7 @@ Plan draw_without(const RunOptions& options) {
     }
     if (w.partitions) plan.blackouts.clear();
     if (w.strays) plan.stray_interval = {};
+    if (w.narrows) plan.narrows.clear();
     plan.faults_end = earlier(plan.faults_end, w.faults_end);
     return plan;
 }
@@ -113,15 +114,18 @@ class Run {
     void finish_transfers() {
         std::uint64_t progress = 0;
         Instant since = now_;
+        Duration patience = stuck_after;
+        for (const HostPlan& h : plan_.host) patience = std::max(patience, stuck_after + h.cut_interval * 6);
         while (!is_done()) {
-            advance(since + stuck_after);
+            advance(since + patience);
             std::uint64_t p = 0;
             for (const auto& h : hosts_) p += h->app().progress();
             if (p != progress) {
                 progress = p;
                 since = now_;
-            } else if (now_ >= since + stuck_after) {
-                std::string what = "no progress for 300 s\n";
+            } else if (now_ >= since + patience) {
+                std::string what = "no progress for ";
+                what.append(std::to_string(patience.ns / 1'000'000'000)).append(" s\n");
                 for (const auto& h : hosts_) what += h->app().unfinished();
                 throw Failure("when faults stop, every transfer completes", what);
             }
@@ -129,7 +133,9 @@ class Run {
     }
 
     void drain() {
-        const Instant limit = now_ + drain_max;
+        Duration patience = drain_max;
+        for (const HostPlan& h : plan_.host) patience = std::max(patience, drain_max + h.cut_interval * 6);
+        const Instant limit = now_ + patience;
         while (true) {
             std::string left;
             for (unsigned i = 0; i < hosts_.size(); ++i) {

@@ -16,7 +16,7 @@ struct Without {
     std::vector<std::uint32_t> connections{};      ///< these are not opened
     std::array<unsigned, hosts_max> deaths{99, 99, 99, 99, 99};  ///< of each host, at most
     unsigned quiet_lines = 0;                      ///< bit for each host whose line loses and delays nothing
-    bool partitions = false, strays = false;
+    bool partitions = false, strays = false, narrows = false;
     Instant faults_end = never;
 };
 

@@ -25,6 +25,7 @@ class Shrinker {
             }
             if (!now().partitions) again = attempt([](Without& w) { w.partitions = true; }) || again;
             if (!now().strays) again = attempt([](Without& w) { w.strays = true; }) || again;
+            if (!now().narrows) again = attempt([](Without& w) { w.narrows = true; }) || again;
             again = shorter() || again;
         }
         describe();
@@ -88,6 +89,7 @@ class Shrinker {
         }
         if (now().partitions) add("no partitions");
         if (now().strays) add("no strays");
+        if (now().narrows) add("no narrow routers");
         if (now().faults_end != never) add("faults for " + n(now().faults_end.ns / 1000) + " us");
     }
 
