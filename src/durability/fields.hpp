@@ -225,8 +225,9 @@ void for_each_field(S& s, F&& f) {
     for_each_field(out_of_order, f);
     f(rx_consumed), f(tx_accepted), f(mss_peer), f(mss), f(flow_label), f(is_passive), f(ack_now);
     f(window_update_owed), f(probe_owed), f(rst_owed), f(fin_ack_owed), f(resume_owed), f(receive_abandoned);
-    f(tombstone), f(segments_since_ack), f(probes_sent), f(push_seq_valid), f(push_seq), f(cookie_until), f(last_heard);
+    f(tombstone), f(segments_since_ack), f(probes_sent), f(push_seq_valid), f(push_seq), f(last_heard);
     f(last_invalid_ack), f(error), f(verdict);
+    f(cookie_until);  // last: a journal's objects end where an older build's did
 }
 
 }  // namespace keepnet::durability
