@@ -38,7 +38,7 @@ class JournalStore {
   public:
     struct Status {
         Lsn durable = 0;                   ///< everything before it survives a crash
-        Error error = Error::invalid;      ///< why the last write failed; Error::invalid: it did not
+        Error error = Error::invalid;      ///< why the last write failed, until the next one; Error::invalid: it did not
     };
 
     /// Bytes between the oldest that is still needed and the newest that fit.

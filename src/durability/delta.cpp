@@ -6,6 +6,8 @@
 #include <type_traits>
 
 #include "durability/fields.hpp"
+#include "durability/resume.hpp"
+#include "state/limits.hpp"
 
 namespace keepnet::durability {
 namespace {
@@ -147,7 +149,8 @@ std::expected<void, Error> apply(World& w, const EntryView& e, DeltaFacts& facts
         case Op::delta:
             ok = e.result.size() >= sizeof facts;
             if (ok) std::memcpy(&facts, e.result.data(), sizeof facts);
-            ok = ok && facts.number <= cut_number_max && facts.generations <= handle_generation_max;
+            ok = ok && facts.number <= cut_number_max && facts.generations <= handle_generation_max &&
+                 facts.wire_clock_reserved_ns >= 0 && facts.wire_clock_reserved_ns <= wire_clock_last_ns / 2;
             if (ok) {
                 w.header->generations = std::max(w.header->generations, facts.generations);
                 w.cuts().current = std::max(w.cuts().current, facts.number + 1);

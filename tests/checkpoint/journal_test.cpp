@@ -47,8 +47,9 @@ struct Server {
     std::uint64_t reads = 0;
     bool by_bytes = false;  ///< answers with each byte changed, in pieces as chance will have them, and notes nothing
 
-    void start(Stack& stack) {
+    void start(Stack& stack, DurabilityPolicy send_policy) {
         const auto socket = *stack.open_tcp();
+        REQUIRE(stack.set_option(socket, SocketOption::send_policy, static_cast<std::int64_t>(send_policy)).has_value());
         REQUIRE(stack.bind(socket, {.port = 7}).has_value());
         listener = stack.listen(socket, 8)->raw;
     }
@@ -185,7 +186,7 @@ struct World2 {
         REQUIRE(stack->add_address(nic, server_address, 64).has_value());
         server = {};
         server.by_bytes = client.by_bytes = second.by_bytes = mode == ReplayMode::bytes;
-        server.start(*stack);
+        server.start(*stack, send_policy);
         snapshot();
     }
     /// The program's snapshot and the stack's, committed together.
@@ -249,6 +250,7 @@ struct World2 {
     std::unique_ptr<Arena> arena{}, peer_arena{};
     std::optional<Stack> stack{}, peer{};
     std::optional<Journal> journal{};
+    DurabilityPolicy send_policy = DurabilityPolicy::journal;
     Server server{}, saved_server{};
     std::vector<std::uint8_t> saved_snapshot{};
     Client client{}, second{};
@@ -399,6 +401,84 @@ TEST_CASE("a snapshot and a journal that do not belong together") {
     REQUIRE(checkpoint::restore(arena.span(), t.config, t.saved_snapshot, {.now = t.now}).error().code ==
             checkpoint::Code::journal);                                               // none at all
     REQUIRE(restore(t.saved_snapshot, journal_id) == checkpoint::Code::invalid);
+}
+
+TEST_CASE("DURABILITY 6: what is received with the journal, what is sent with the snapshot") {
+    World2 t(9);
+    t.send_policy = DurabilityPolicy::snapshot;
+    t.crash();
+    t.create();
+    t.client.total = 5'000;
+    const auto turn = [&] {
+        t.peer->poll(t.now);
+        t.client.run(*t.peer);
+        t.stack->poll(t.now);
+        while (const auto ready = t.stack->next_ready()) t.server.serve(*t.stack, *t.journal, *ready, t.chance);
+        t.now = t.now + 10_ms;
+    };
+    const auto acknowledged = [&] { return t.peer->info(*t.client.socket)->tx_acknowledged; };
+    // The SYN-ACK is sent, so it waits too.
+    for (int i = 0; i < 50; ++i) turn();
+    REQUIRE(t.peer->info(*t.client.socket)->phase == TcpPhase::syn_sent);
+    REQUIRE(t.stack->commit_wanted() <= t.now);
+    t.snapshot();
+    for (int i = 0; i < 200; ++i) turn();
+    // No snapshot since: everything is acknowledged, nothing is answered.
+    REQUIRE(acknowledged() == t.client.total);
+    REQUIRE(t.client.checked == 0);
+    REQUIRE(t.stack->commit_wanted() <= t.now);
+    t.crash();
+    t.restore(1_s);
+    for (int i = 0; i < 200; ++i) turn();
+    t.snapshot();
+    for (int i = 0; i < 200; ++i) turn();
+    t.snapshot();
+    for (int i = 0; i < 200; ++i) turn();
+    REQUIRE(t.client.checked == t.client.total);
+    REQUIRE(t.client.ended);
+}
+
+TEST_CASE("policies of the two directions: what cannot be rolled back together is refused") {
+    World2 t(10);
+    const auto set = [&](SocketHandle s, SocketOption o, DurabilityPolicy p) {
+        return t.stack->set_option(s, o, static_cast<std::int64_t>(p)).has_value();
+    };
+    for (const auto receive : {DurabilityPolicy::none, DurabilityPolicy::snapshot, DurabilityPolicy::journal,
+                               DurabilityPolicy::untracked}) {
+        for (const auto send : {DurabilityPolicy::none, DurabilityPolicy::snapshot, DurabilityPolicy::journal,
+                                DurabilityPolicy::untracked}) {
+            const auto s = *t.stack->open_tcp();
+            REQUIRE(set(s, SocketOption::policy, receive));
+            const bool is_sound = send == receive ||
+                                  (receive == DurabilityPolicy::journal && send == DurabilityPolicy::snapshot);
+            CHECK(set(s, SocketOption::send_policy, send) == is_sound);
+            REQUIRE(t.stack->close(s).has_value());
+        }
+    }
+}
+
+TEST_CASE("an untracked socket beside a journal: its calls are live, and a restore ends its connection") {
+    World2 t(11);
+    t.client.total = 400'000;
+    const auto s = *t.stack->open_tcp();
+    REQUIRE(t.stack->set_option(s, SocketOption::policy, static_cast<std::int64_t>(DurabilityPolicy::untracked)).has_value());
+    const auto listener = *t.peer->open_tcp();
+    REQUIRE(t.peer->bind(listener, {.port = 99}).has_value());
+    REQUIRE(t.peer->listen(listener, 4).has_value());
+    REQUIRE(t.stack->connect(s, {.address = client_address, .port = 99}).has_value());
+    for (int i = 0; i < 20; ++i) t.turn();
+    REQUIRE(t.stack->send(s, std::array<std::uint8_t, 3>{1, 2, 3}) == 3);
+    t.snapshot();
+    for (int i = 0; i < 10; ++i) t.turn();
+    t.crash();
+    t.restore(1_s);
+    REQUIRE(t.journal->is_replaying());
+    // Not part of what is replayed: asked in the middle of it, answered as it is now.
+    REQUIRE(t.stack->send(s, std::array<std::uint8_t, 3>{1, 2, 3}) == std::unexpected(Error::dropped_by_policy));
+    REQUIRE(t.journal->is_replaying());
+    for (int i = 0; i < 6000 && !t.client.ended; ++i) t.turn();
+    REQUIRE(t.client.checked == t.client.total);
+    REQUIRE(!t.client.error);
 }
 
 // Writes what tests/golden/ keeps for ever and what the fuzzer starts from; by hand, once for each format.

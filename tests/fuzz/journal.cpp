@@ -31,6 +31,14 @@ void require(bool holds, const char* what) {
     std::abort();
 }
 
+void require_sound(const Stack& stack, const char* what) {
+    const auto fault = durability::find_fault(stack.core().world, {1, 2});
+    if (!fault) return;
+    std::fprintf(stderr, "kind %u, slot %u: %.*s\n", static_cast<unsigned>(fault->kind), fault->index,
+                 static_cast<int>(fault->what.size()), fault->what.data());
+    require(false, what);
+}
+
 std::byte* map(std::size_t bytes) {
     return static_cast<std::byte*>(
         ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -143,10 +151,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(!back.error().message.empty(), "an error without a message");
         return 0;
     }
-    require(!durability::find_fault(back->stack.core().world, {1, 2}), "restored to a state that may not run");
+    require_sound(back->stack, "restored to a state that may not run");
     Sink device;
     (void)back->stack.attach_device(device, {});
     use(back->stack, *journal);
-    require(!durability::find_fault(back->stack.core().world, {1, 2}), "ran into a state that may not run");
+    require_sound(back->stack, "ran into a state that may not run");
     return 0;
 }

@@ -15,13 +15,14 @@ class TestJournalStore final : public JournalStore {
     [[nodiscard]] std::uint64_t capacity() const override { return capacity_; }
     bool write(Lsn at, ByteView bytes) override {
         if (!pending_.empty() || error != Error::invalid) return false;
+        last_error_ = Error::invalid;
         pending_at_ = at;
         pending_.assign(bytes.begin(), bytes.end());
         ++writes;
         if (is_instant) sync();
         return true;
     }
-    Status status() override { return {durable_, error}; }
+    Status status() override { return {durable_, last_error_}; }
     void truncate(Lsn lsn) override {
         if (lsn <= start_) return;
         const std::uint64_t gone = std::min<std::uint64_t>(lsn - start_, bytes_.size());
@@ -39,7 +40,7 @@ class TestJournalStore final : public JournalStore {
     /// What is being written has failed.
     void fail(Error e) {
         pending_.clear();
-        error = e;
+        error = last_error_ = e;
     }
     [[nodiscard]] bool is_busy() const { return !pending_.empty(); }
     [[nodiscard]] ByteView pending() const { return pending_; }
@@ -48,7 +49,7 @@ class TestJournalStore final : public JournalStore {
         pending_.resize(std::min(survive, pending_.size()));
         put(pending_);
         pending_.clear();
-        error = Error::invalid;
+        error = last_error_ = Error::invalid;
     }
     /// For Journal::open(): room of the whole capacity.
     JournalImage image(std::uint64_t id) {
@@ -61,7 +62,7 @@ class TestJournalStore final : public JournalStore {
     [[nodiscard]] Lsn start() const { return start_; }
 
     bool is_instant = true;
-    Error error = Error::invalid;
+    Error error = Error::invalid;  ///< writes are refused while there is one
     unsigned writes = 0;
 
   private:
@@ -76,6 +77,7 @@ class TestJournalStore final : public JournalStore {
     std::vector<std::uint8_t> bytes_{};
     Lsn start_ = 0;
     Lsn durable_ = 0;
+    Error last_error_ = Error::invalid;
     std::vector<std::uint8_t> pending_{};
     Lsn pending_at_ = 0;
     std::vector<std::uint64_t> room_{};
