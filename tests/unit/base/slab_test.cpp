@@ -177,7 +177,7 @@ TEST_CASE("What changed since any cut is found, also what is gone") {
         for (int i = 0; i < 9000; ++i) stamps[f.slab.create().index()] = f.control.current;
         for (int round = 0; round < 12; ++round) {
             cuts.push_back(f.control.current++);
-            for (std::uint32_t n = random() % 200; n > 0; --n) {
+            for (auto n = random() % 200; n > 0; --n) {
                 const auto i = static_cast<std::uint32_t>(random() % 9500);
                 if (!f.slab.is_live(i)) {
                     if (const auto handle = f.slab.create()) stamps[handle.index()] = f.control.current;
