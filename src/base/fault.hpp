@@ -17,6 +17,11 @@ enum class Fault : std::uint8_t {
     timer_not_rearmed,      ///< no time-out runs for what was sent again
     edge_moved_back,        ///< the window is rounded down, whatever was promised
     tsval_moved_back,       ///< a restore goes on with the cut's clock, not behind its reservation
+    journal_not_synced,     ///< a record counts as durable when the store has been given it
+    interior_hole,          ///< a record of which sectors are missing is accepted
+    replay_off_by_one,      ///< a read gives back one byte less than it gave
+    readiness_out_of_order, ///< a replay says who is ready now, not who was
+    lost_delta,             ///< bytes that came into a buffer are not in the record
     count_,
 };
 

@@ -247,7 +247,7 @@ class Slab {
     /// For a step that is taken back: the slot as it was. Behind it everything that is not state is rebuilt.
     void put_back(std::uint32_t index, const std::array<std::uint64_t, 2>& meta, const void* object, std::size_t bytes) {
         static_assert(sizeof(SlotMeta) == sizeof meta);
-        std::memcpy(&meta_[index], meta.data(), sizeof meta);
+        std::memcpy(static_cast<void*>(&meta_[index]), meta.data(), sizeof meta);
         if (bytes != 0) std::memcpy(&slots_[index], object, bytes);
     }
     /// False when the arena's own numbers make no sense.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/planted.hpp"
 #include "durability/fields.hpp"
 #include "durability/resume.hpp"
 #include "state/limits.hpp"
@@ -56,7 +57,7 @@ std::uint64_t slot_of(std::uint16_t kind, std::uint32_t index) { return std::uin
 void append_bytes(const PacketPool& pool, std::uint8_t stack, const Slice& s, EntryWriter& out) {
     const std::uint32_t end = std::uint32_t{s.offset} + s.length;
     const std::uint32_t begin = std::max<std::uint32_t>(s.offset, pool.journaled(s.buffer));
-    if (begin >= end) return;
+    if (begin >= end || is_planted(Fault::lost_delta)) return;
     const Slice fresh{s.buffer, static_cast<std::uint16_t>(begin), static_cast<std::uint16_t>(end - begin)};
     out.append({.op = Op::bytes,
                 .stack = stack,

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/digest.hpp"
+#include "base/planted.hpp"
 #include "stack/calls.hpp"
 #include "stack/journal_core.hpp"
 
@@ -320,6 +321,7 @@ std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableByt
         if (s.kind == Served::Kind::entry) {
             auto n = result_in<std::size_t>(s.entry);
             if (n) *n = std::min({*n, out.size(), s.entry.result.size()});
+            if (n && *n > 1 && is_planted(Fault::replay_off_by_one)) --*n;
             if (n && *n != 0) std::memcpy(out.data(), s.entry.result.data(), *n);
             journal::settle_replay(*core.journal);
             return n;
@@ -529,6 +531,7 @@ std::optional<SocketHandle> Stack::next_ready() {
         if (s.kind == Served::Kind::entry) {
             journal::settle_replay(*core.journal);
             if (s.entry.header.handle == 0) return {};
+            if (is_planted(Fault::readiness_out_of_order)) return calls::next_ready(core);
             return SocketHandle{s.entry.header.handle};
         }
     }

@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "sim/journaled.hpp"
 #include "sim/run.hpp"
 #include "sim/self_test.hpp"
 #include "sim/shrink.hpp"
@@ -162,6 +163,33 @@ class Command {
 
 }  // namespace
 
+namespace {
+
+int execute_journaled(const CommandOptions& options) {
+    for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_signal);
+    const std::uint64_t first = options.seed != 0 ? options.seed : options.first;
+    const std::uint64_t seeds = options.seed != 0 ? 1 : options.seeds;
+    std::uint64_t failures = 0, restores = 0, conversations = 0, segments = 0, done = 0;
+    for (; done < seeds && (failures == 0 || options.keep_going); ++done) {
+        current_seed = first + done;
+        const JournaledOutcome o = run_journaled(current_seed);
+        restores += o.restores, conversations += o.conversations, segments += o.segments;
+        const bool is_twice = options.twice_every != 0 && done % options.twice_every == 0;
+        const bool is_same = !is_twice || run_journaled(current_seed).hash == o.hash;
+        if (options.verbose) std::printf("hash %016llx\n", number(o.hash));
+        if (o.ok && is_same) continue;
+        ++failures;
+        std::fprintf(stderr, "seed %llu FAILED: %s %s\nrepeat: %s --journal --seed %llu\n", number(current_seed),
+                     o.ok ? "the same seed gave other frames" : o.property.c_str(), o.detail.c_str(), options.name.c_str(),
+                     number(current_seed));
+    }
+    std::fprintf(stderr, "journal: seeds=%llu failures=%llu restores=%llu conversations=%llu segments=%llu\n", number(done),
+                 number(failures), number(restores), number(conversations), number(segments));
+    return failures == 0 && done != 0 ? 0 : 1;
+}
+
+}  // namespace
+
 void add_options(CLI::App& cli, CommandOptions& o) {
     cli.add_option("--seed", o.seed, "Run this one");
     cli.add_option("--seeds", o.seeds, "Run that many");
@@ -171,6 +199,7 @@ void add_options(CLI::App& cli, CommandOptions& o) {
     cli.add_option("--regressions", o.regressions, "Run the seeds in a file, one a line")->check(CLI::ExistingFile);
     cli.add_option("--twice-every", o.twice_every, "Run every n-th seed twice and compare the traces");
     cli.add_option("--pcap", o.pcap, "Write what is on the wire of the seed that fails, or of --seed");
+    cli.add_flag("--journal", o.journal, "A program under a journal, rolled back and replayed (with --seed or --seeds)");
     cli.add_flag("--small", o.small, "Two hosts, and the faults of the first version");
     cli.add_flag("--verbose", o.verbose, "Print the trace (with --seed)");
     cli.add_flag("--whole", o.whole, "Show a failure as it came, not made smaller");
@@ -180,6 +209,7 @@ void add_options(CLI::App& cli, CommandOptions& o) {
 
 int execute(const CommandOptions& options) {
     if (options.self_test) return self_test() ? 0 : 1;
+    if (options.journal) return execute_journaled(options);
     return Command(options).run();
 }
 

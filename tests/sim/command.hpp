@@ -19,6 +19,7 @@ struct CommandOptions {
     std::uint64_t twice_every = 0;
     std::string regressions{};
     std::string pcap{};
+    bool journal = false;              ///< the program under a journal (journaled.hpp)
     bool fresh = false, small = false, verbose = false, keep_going = false, whole = false, self_test = false;
 };
 

@@ -1,6 +1,7 @@
 // A journal store for tests: durable when it is told so, failing when it is told so, and with a torn end.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -51,6 +52,23 @@ class TestJournalStore final : public JournalStore {
         pending_.clear();
         error = last_error_ = Error::invalid;
     }
+    /// A crash: of what is being written those sectors have come through for which `survives` says so.
+    template <class F>
+    void crash_in_sectors(F&& survives) {
+        constexpr std::size_t sector = 512;
+        if (!pending_.empty()) {
+            const std::uint64_t at = pending_at_ - start_;
+            if (bytes_.size() < at + pending_.size()) bytes_.resize(at + pending_.size());
+            for (std::size_t i = 0; i < pending_.size(); ++i) {
+                // Sectors are the disk's, not the record's.
+                const bool is_first = i == 0 || (at + i) % sector == 0;
+                if (is_first) sector_survives_ = survives();
+                if (sector_survives_) bytes_[at + i] = pending_[i];
+            }
+            pending_.clear();
+        }
+        error = last_error_ = Error::invalid;
+    }
     /// For Journal::open(): room of the whole capacity.
     JournalImage image(std::uint64_t id) {
         room_.assign((capacity_ + 7) / 8, 0);
@@ -80,6 +98,7 @@ class TestJournalStore final : public JournalStore {
     Error last_error_ = Error::invalid;
     std::vector<std::uint8_t> pending_{};
     Lsn pending_at_ = 0;
+    bool sector_survives_ = false;
     std::vector<std::uint64_t> room_{};
 };
 

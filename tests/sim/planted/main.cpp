@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/planted.hpp"
+#include "sim/journaled.hpp"
 #include "sim/run.hpp"
 
 namespace keepnet::sim {
@@ -18,6 +19,7 @@ struct Planted {
     std::string_view name{};
     Fault fault = Fault::none;
     AppFault app_fault = AppFault::none;
+    bool journal = false;  ///< of the journal: found by run_journaled()
 };
 
 constexpr Planted all_planted[] = {
@@ -32,6 +34,11 @@ constexpr Planted all_planted[] = {
     {"timer-not-rearmed", Fault::timer_not_rearmed},
     {"edge-moved-back", Fault::edge_moved_back},
     {"tsval-moved-back", Fault::tsval_moved_back},
+    {"journal-not-synced", Fault::journal_not_synced, AppFault::none, true},
+    {"interior-hole", Fault::interior_hole, AppFault::none, true},
+    {"replay-off-by-one", Fault::replay_off_by_one, AppFault::none, true},
+    {"readiness-out-of-order", Fault::readiness_out_of_order, AppFault::none, true},
+    {"lost-delta", Fault::lost_delta, AppFault::none, true},
 };
 // Every fault of the core, and the one that an application makes.
 static_assert(std::size(all_planted) == static_cast<std::size_t>(Fault::count_) - 1 + 1);
@@ -43,7 +50,12 @@ std::uint64_t first_failure(const Planted& p, std::uint64_t first, std::uint64_t
     planted_fault = p.fault;
     planted_reached = 0;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
-        outcome = run({.seed = seed, .app_fault = p.app_fault});
+        if (p.journal) {
+            const JournaledOutcome o = run_journaled(seed);
+            outcome = {.ok = o.ok, .property = o.property, .detail = o.detail};
+        } else {
+            outcome = run({.seed = seed, .app_fault = p.app_fault});
+        }
         if (!outcome.ok) return seed;
     }
     return 0;
@@ -65,7 +77,8 @@ bool is_found(const Planted& p, std::uint64_t first, std::uint64_t seeds) {
 /// Without a fault this program is the simulator: nothing may fail.
 bool is_clean(std::uint64_t first, std::uint64_t seeds) {
     Outcome outcome;
-    const std::uint64_t seed = first_failure({}, first, seeds, outcome);
+    std::uint64_t seed = first_failure({}, first, seeds, outcome);
+    if (seed == 0) seed = first_failure({.journal = true}, first, seeds, outcome);
     if (seed != 0)
         std::fprintf(stderr, "no fault: seed %llu FAILED: %s: %s\n", number(seed), outcome.property.c_str(),
                      outcome.detail.c_str());
