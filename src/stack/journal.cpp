@@ -130,7 +130,7 @@ bool flush(JournalCore& j) {
         currents[i] = j.stacks[i].core->world.cuts().current;
         if (j.stacks[i].has_base) append_stack(j, i);
     }
-    if (j.writer.full() || j.store->capacity() < j.end() - j.oldest_needed()) {
+    if (j.writer.full() || j.store->capacity() < j.end() - j.truncated) {
         for (std::size_t i = 0; i < j.stack_count; ++i) {
             j.stacks[i].core->world.cuts().current = currents[i];
             j.stacks[i].in_flight = {};
@@ -209,7 +209,7 @@ std::size_t JournalCore::data_room() const {
 }
 
 std::uint64_t JournalCore::store_room() const {
-    std::uint64_t claimed = end() - oldest_needed();
+    std::uint64_t claimed = end() - truncated;
     // What a peer may still send has its place twice: as it comes, and as it is read.
     for (std::size_t i = 0; i < stack_count; ++i) claimed += 2 * stacks[i].core->tcp_tables.granted_total;
     const std::uint64_t capacity = store->capacity();
@@ -334,7 +334,7 @@ bool wants_snapshot(const JournalCore& j, Core& core) {
         return tcp::commit_wanted(core.tcp_context(), CommitBy::journal) != never ||
                udp::commit_wanted(core.udp_context(), CommitBy::journal) != never;
     }
-    return j.end() - j.oldest_needed() > j.store->capacity() / 2;
+    return j.end() - j.truncated > j.store->capacity() / 2;
 }
 
 std::expected<void, Error> on_cut(JournalCore& j, Core& core) {

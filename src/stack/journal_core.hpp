@@ -68,7 +68,7 @@ struct JournalCore {
     MutableBytes in_flight{};            ///< the record that is being written, or waits for the store; empty: none
     bool is_submitted = false;           ///< the store has it
     Lsn durable = 0;
-    Lsn truncated = 0;
+    Lsn truncated = 0;                   ///< the store holds what comes from here on
     Error error = Error::invalid;
     bool flush_asked = false;
     bool is_broken = false;              ///< calls went unrecorded: nothing is written until every stack has a new snapshot

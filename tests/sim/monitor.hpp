@@ -75,7 +75,7 @@ class Monitor {
 
     void check_order(unsigned host, Flow& flow, const TcpFrame& t);
     void check_durable(unsigned host, Flow& flow, const TcpFrame& t);
-    static void check_repetition(Direction& own, const TcpFrame& t, const Facts& facts);
+    static void check_repetition(Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
     static void check_reset(const Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
 
     std::map<std::pair<std::uint64_t, unsigned>, Flow> flows_;  ///< by the lower host: its key, and its number

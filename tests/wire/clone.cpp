@@ -291,7 +291,7 @@ TEST_CASE("T8, smolvm#1273: two clones and their original have ports, ISNs, time
     CHECK(generated.size() == 3);
 }
 
-TEST_CASE("T8: listeners and unconnected sockets of a clone serve at once; a connected UDP socket does not speak", "[clone][T8]") {
+TEST_CASE("T8: listeners and unconnected sockets of a clone serve at once, a connected UDP socket does not speak", "[clone][T8]") {
     Fixture t = listening(Way::plain, held);
     const auto bound = [&](std::uint16_t port) {
         const auto s = *t.stack().open_udp();

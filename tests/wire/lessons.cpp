@@ -120,7 +120,7 @@ WIRE_CASE("criu#29, podman#3722: a restored address can be bound at once, link-l
     t.app_connects().expect(syn());
 }
 
-WIRE_CASE("criu#286: what a connection needs is in the snapshot; other defaults at the restore change nothing of it",
+WIRE_CASE("criu#286: what a connection needs is in the snapshot, other defaults at the restore change nothing of it",
           "[restore][lessons]") {
     auto t = listening(way);
     t.flow().offers_wscale = 7;

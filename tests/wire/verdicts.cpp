@@ -50,7 +50,7 @@ WIRE_CASE("DURABILITY 8: `expired`: keep-alive probes of a restored connection t
     expect_reader_wakes(t, Error::timed_out, Verdict::expired);
 }
 
-WIRE_CASE("DURABILITY 8: `expired`: the user time-out begins anew and runs out; a SYN is not answered", "[verdict]") {
+WIRE_CASE("DURABILITY 8: `expired`: the user time-out begins anew and runs out, a SYN is not answered", "[verdict]") {
     SECTION("user time-out") {
         auto t = established(way);
         t.set(SocketOption::user_timeout, (20_s).ns);
@@ -140,7 +140,7 @@ WIRE_CASE("DURABILITY 8: policy `reset`: peer and application are told, at once 
     }
 }
 
-WIRE_CASE("DURABILITY 8: policy `drop`: the application is told, the peer is not; each connection is asked about alone",
+WIRE_CASE("DURABILITY 8: policy `drop`: the application is told, the peer is not, each connection is asked about alone",
           "[verdict][policy]") {
     auto t = established(way);
     const SocketHandle first = t.socket;
@@ -209,7 +209,7 @@ WIRE_CASE("DURABILITY 8: claims: bound TCP and UDP sockets are given to who bind
     t.expect_silence();
 }
 
-WIRE_CASE("DURABILITY 8: ready(close_unclaimed): an unclaimed listener goes with those who wait in it; a half-open peer hears nothing",
+WIRE_CASE("DURABILITY 8: ready(close_unclaimed): an unclaimed listener goes with those who wait in it, a half-open peer hears nothing",
           "[claims]") {
     auto t = listening(way);
     t.peer_sends(syn());

@@ -44,6 +44,7 @@ Host::~Host() {
     for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
         TcpConnectionState& c = w.connections.edit(i);
         c.rst_owed = false;
+        c.cookie_until = never;  // nor remembered as one that a cookie made
         tcp::end_connection(cx, c, Error::connection_aborted, Verdict::closed);
         tcp::settle(cx, c);
         tcp::on_committed(cx, last);
