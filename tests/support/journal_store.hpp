@@ -75,7 +75,7 @@ class TestJournalStore final : public JournalStore {
     JournalImage image(std::uint64_t id) {
         room_.assign((capacity_ + 7) / 8, 0);
         auto* room = reinterpret_cast<std::uint8_t*>(room_.data());
-        std::memcpy(room, bytes_.data(), bytes_.size());
+        if (!bytes_.empty()) std::memcpy(room, bytes_.data(), bytes_.size());
         return {id, start_, {room, capacity_}};
     }
     [[nodiscard]] std::vector<std::uint8_t>& bytes() { return bytes_; }
