@@ -267,7 +267,6 @@ std::expected<void, Error> Journal::note(MutableBytes bytes) {
                 return std::unexpected(Error::replay_diverged);
             }
             if (!bytes.empty()) std::memcpy(bytes.data(), s.entry.result.data(), bytes.size());
-            journal::settle_replay(j);
             return {};
         }
     }
@@ -282,7 +281,6 @@ std::expected<Instant, Error> Journal::now(Instant live) {
         if (s.kind == journal::Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
         if (s.kind == journal::Served::Kind::entry) {
             const Instant then{static_cast<std::int64_t>(s.entry.header.value)};
-            journal::settle_replay(j);
             return then;
         }
     }

@@ -47,7 +47,6 @@ struct ReplayState {
     Lsn ready_at = 0;                    ///< ReplayMode::bytes: where next_replayed() looks next
     JournalImage image{};
     durability::EntryCursor cursor{};
-    Instant now{};
     struct Key {
         std::uint64_t handle = 0;
         std::uint8_t stack = 0;
@@ -116,7 +115,7 @@ void on_resumed(Core& core);
 
 // --- replay.cpp ---
 
-/// The next call's entry, when it is this one; what to do instead, otherwise.
+/// The next call's entry, when it is this one; what to do instead, otherwise. What is served has been passed.
 struct Served {
     enum class Kind : std::uint8_t { invalid = 0, entry, live, diverged };
     Kind kind = Kind::invalid;

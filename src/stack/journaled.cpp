@@ -81,7 +81,6 @@ std::expected<T, Error> simple_call(Core& core, Op op, SocketHandle socket, Byte
         const Served s = journal::serve(*core.journal, &core, op, socket.raw, arguments);
         if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
         if (s.kind == Served::Kind::entry) {
-            journal::settle_replay(*core.journal);
             return result_in<T>(s.entry);
         }
     }
@@ -210,7 +209,6 @@ std::expected<std::size_t, Error> Stack::send(SocketHandle socket, std::span<con
                 journal::diverge(j, &core, socket.raw);
                 return std::unexpected(Error::replay_diverged);
             }
-            journal::settle_replay(j);
             return taken;
         }
     }
@@ -271,7 +269,6 @@ std::expected<std::size_t, Error> Stack::peek(SocketHandle socket, std::span<Byt
                 out[i] = rest.first(static_cast<std::size_t>(length));
                 rest = rest.subspan(out[i].size());
             }
-            journal::settle_replay(*core.journal);
             return views;
         }
     }
@@ -323,7 +320,6 @@ std::expected<std::size_t, Error> Stack::receive(SocketHandle socket, MutableByt
             if (n) *n = std::min({*n, out.size(), s.entry.result.size()});
             if (n && *n > 1 && is_planted(Fault::replay_off_by_one)) --*n;
             if (n && *n != 0) std::memcpy(out.data(), s.entry.result.data(), *n);
-            journal::settle_replay(*core.journal);
             return n;
         }
     }
@@ -390,7 +386,6 @@ std::expected<ReceivedDatagram, Error> Stack::peek_datagram(SocketHandle socket)
         const Served s = journal::serve(*core.journal, &core, Op::peek_datagram, socket.raw, {});
         if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
         if (s.kind == Served::Kind::entry) {
-            journal::settle_replay(*core.journal);
             if (s.entry.header.status != 0) return std::unexpected(static_cast<Error>(s.entry.header.status));
             DatagramBytes d{};
             if (s.entry.result.size() < sizeof d) return std::unexpected(Error::replay_diverged);
@@ -501,7 +496,6 @@ std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
         const Served s = journal::serve(*core.journal, &core, Op::info, socket.raw, {});
         if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
         if (s.kind == Served::Kind::entry) {
-            journal::settle_replay(*core.journal);
             if (s.entry.header.status != 0) return std::unexpected(static_cast<Error>(s.entry.header.status));
             SocketInfo info;
             read_info(s.entry.result, info);
@@ -529,7 +523,6 @@ std::optional<SocketHandle> Stack::next_ready() {
         const Served s = journal::serve_ready(*core.journal, core);
         if (s.kind == Served::Kind::diverged) return {};
         if (s.kind == Served::Kind::entry) {
-            journal::settle_replay(*core.journal);
             if (s.entry.header.handle == 0) return {};
             if (is_planted(Fault::readiness_out_of_order)) return calls::next_ready(core);
             return SocketHandle{s.entry.header.handle};

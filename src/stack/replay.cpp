@@ -73,6 +73,7 @@ void pass(JournalCore& j) {
     j.replay.last_was_idle = false;
     j.replay.idle_calls = 0;
     j.replay.cursor.next();
+    settle_replay(j);
 }
 
 }  // namespace
@@ -127,6 +128,7 @@ Served serve_anywhere(JournalCore& j, Core* core, Op op, std::uint64_t handle, B
     }
     at.set_link(done);
     if (op == Op::close || op == Op::abort) finish_socket(j, stack, handle);
+    settle_replay(j);
     return {.kind = Served::Kind::entry, .entry = e};
 }
 
