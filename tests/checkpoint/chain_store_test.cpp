@@ -12,6 +12,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "support/busy_pair.hpp"
+#include "support/folder.hpp"
 #include "support/sample.hpp"
 
 using namespace keepnet;
@@ -25,30 +26,14 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-class Folder {
+/// With a store in it.
+class StoreFolder : public Folder {
   public:
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "keepnet-chain-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
-    [[nodiscard]] std::set<std::string> names() const {
-        std::set<std::string> found;
-        for (const auto& entry : fs::directory_iterator(path)) found.insert(entry.path().filename().string());
-        return found;
-    }
     [[nodiscard]] FileStore store() const {
         auto store = FileStore::open((path / "s").string());
         if (!store) FAIL(store.error().message);
         return std::move(*store);
     }
-    fs::path path;
 };
 
 /// The state of the last cut that the store has.
@@ -72,7 +57,7 @@ Content loaded_content(checkpoint::SnapshotStore& store, const StackConfig& conf
 }  // namespace
 
 TEST_CASE("save keeps a base and increments, and compacts them") {
-    Folder folder;
+    StoreFolder folder;
     FileStore file = folder.store();
     checkpoint::MemoryStore memory;
     for (checkpoint::SnapshotStore* store : {static_cast<checkpoint::SnapshotStore*>(&file),
@@ -104,7 +89,7 @@ TEST_CASE("save keeps a base and increments, and compacts them") {
 }
 
 TEST_CASE("what the store holds is of another run: the next one saved is whole") {
-    Folder folder;
+    StoreFolder folder;
     FileStore store = folder.store();
     BusyPair pair(2);
     for (int i = 0; i < 20; ++i) pair.turn();
@@ -125,7 +110,7 @@ TEST_CASE("what the store holds is of another run: the next one saved is whole")
 }
 
 TEST_CASE("an increment on something else is not committed") {
-    Folder folder;
+    StoreFolder folder;
     FileStore file = folder.store();
     checkpoint::MemoryStore memory;
     for (checkpoint::SnapshotStore* store : {static_cast<checkpoint::SnapshotStore*>(&file),
@@ -146,7 +131,7 @@ TEST_CASE("an increment on something else is not committed") {
 }
 
 TEST_CASE("increments of an earlier base, as a crash leaves them, are not looked at") {
-    Folder folder;
+    StoreFolder folder;
     FileStore store = folder.store();
     BusyPair pair(4);
     const IncrementalOptions limits{.grown_percent = 1'000'000};
@@ -176,7 +161,7 @@ TEST_CASE("increments of an earlier base, as a crash leaves them, are not looked
 }
 
 TEST_CASE("a chain with a missing or damaged file is refused, and the next one saved is whole") {
-    Folder folder;
+    StoreFolder folder;
     FileStore store = folder.store();
     BusyPair pair(4);
     const IncrementalOptions limits{.grown_percent = 1'000'000};
@@ -213,7 +198,7 @@ TEST_CASE("a chain with a missing or damaged file is refused, and the next one s
 }
 
 TEST_CASE("kill -9 at any instant leaves a chain that loads and holds what was acknowledged") {
-    Folder folder;
+    StoreFolder folder;
     std::size_t with_increments = 0;
     for (int round = 0; round < 25; ++round) {
         int pipes[2];

@@ -17,11 +17,13 @@
 #include "durability/journal_format.hpp"
 #include "durability/journal_layout.hpp"
 #include "support/arena.hpp"
+#include "support/folder.hpp"
 #include "support/journal_store.hpp"
 
 using namespace keepnet;
 using durability::Op;
 using keepnet::test::Arena;
+using keepnet::test::Folder;
 namespace fs = std::filesystem;
 
 namespace {
@@ -54,22 +56,6 @@ std::vector<std::vector<std::uint8_t>> notes_in(const JournalImage& image, const
     }
     return notes;
 }
-
-class Folder {
-  public:
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "keepnet-journal-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
-    fs::path path;
-};
 
 /// Writes, and waits for the end.
 void write_durably(JournalStore& store, Lsn at, ByteView bytes) {

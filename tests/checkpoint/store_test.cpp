@@ -12,6 +12,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "support/folder.hpp"
 #include "support/sample.hpp"
 
 using namespace keepnet;
@@ -23,26 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
-
-class Folder {
-  public:
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "keepnet-store-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() {
-        std::error_code ignored;
-        fs::permissions(path, fs::perms::owner_all, ignored);
-        fs::remove_all(path, ignored);
-    }
-    [[nodiscard]] std::size_t files() const {
-        return static_cast<std::size_t>(std::distance(fs::directory_iterator(path), fs::directory_iterator{}));
-    }
-    fs::path path;
-};
 
 FileStore open(const fs::path& path) {
     auto store = FileStore::open(path.string());
@@ -80,7 +61,7 @@ TEST_CASE("a store gives back the last snapshot that was committed") {
         put(*store, Bytes(1'000'000, 7));
         REQUIRE(*store->load() == Bytes(1'000'000, 7));
     }
-    REQUIRE(folder.files() == 1);
+    REQUIRE(folder.names().size() == 1);
 }
 
 TEST_CASE("many small writes and one large one make one file") {
@@ -119,7 +100,7 @@ TEST_CASE("what a crash left of an unfinished write is removed, the snapshot bef
     }
     write_file(folder.path / "s.new", "half of it");
     FileStore store = open(folder.path / "s");
-    REQUIRE(folder.files() == 1);
+    REQUIRE(folder.names().size() == 1);
     REQUIRE(*store.load() == Bytes{1, 2});
 }
 
