@@ -41,7 +41,7 @@ bool edge_at(const TcpContext& cx, std::uint32_t i, CutNumber n, CutEdge& edge) 
     return false;
 }
 
-void move_marks(TcpConnectionState& c, const CutEdge& edge, CommitBy by) {
+void move_marks(const TcpContext& cx, TcpConnectionState& c, const CutEdge& edge, CommitBy by) {
     DurableMarks& m = c.marks;
     const bool is_snapshot = by == CommitBy::snapshot;
     if (is_snapshot || c.policy == DurabilityPolicy::journal) {
@@ -54,8 +54,8 @@ void move_marks(TcpConnectionState& c, const CutEdge& edge, CommitBy by) {
     for (CutEdge& e : m.edges) {
         if (e.cut != 0 && (e.cut == edge.cut || (is_snapshot && e.cut < edge.cut))) e = {};
     }
-    if (after(acknowledgeable(c), c.rcv.acked)) c.ack_now = true;
-    if (is_window_update_due(c)) c.window_update_owed = true;
+    if (after(ack_field(c), c.rcv.acked)) c.ack_now = true;
+    if (is_window_update_due(cx, c)) c.window_update_owed = true;
 }
 
 /// What is still held has been so since the first move behind the cut.
@@ -77,7 +77,7 @@ void commit_connection(TcpContext& cx, std::uint32_t i, CutNumber n, CommitBy by
         if (is_durable && died_after != 0 && died_after <= n) lift_tombstone(cx, c);
         return;
     }
-    move_marks(c, edge, by);
+    move_marks(cx, c, edge, by);
     restart_held_since(cx, i, c, n);
     settle(cx, c);
 }
@@ -192,7 +192,7 @@ void on_suspend(TcpContext& cx) {
         TcpConnectionState& c = w.connections.edit(i);
         if (!is_synchronized(c) || c.phase == TcpPhase::time_wait) continue;
         if (!running) c.ack_now = true;
-        if (running && is_window_update_due(c)) c.window_update_owed = true;
+        if (running && is_window_update_due(cx, c)) c.window_update_owed = true;
         settle(cx, c);
     }
 }

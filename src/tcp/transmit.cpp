@@ -151,6 +151,11 @@ std::uint64_t grant_limit(const World& w) {
     return limit != 0 ? limit : std::uint64_t{w.pool.capacity()} * packet_buffer_bytes / 2;
 }
 
+/// Less than this is not worth telling (RFC 9293 3.8.6.2.2).
+std::uint32_t window_step(const TcpConnectionState& c) {
+    return std::min<std::uint32_t>(c.rcv.buffer / 2, c.mss);
+}
+
 WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq ack, bool is_syn) {
     // RFC 7323 2.2: the window of a SYN is never scaled. DURABILITY 9: a suspended stack shows none.
     if (cx.w.stack().suspend != SuspendPhase::running) return {0, c.rcv.adv};
@@ -164,7 +169,7 @@ WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq a
     n.ack = ack;
     n.adv = c.rcv.adv;
     n.wanted = wanted_edge(c);
-    n.step = std::min<std::uint32_t>(c.rcv.buffer / 2, c.mss);
+    n.step = window_step(c);
     n.room = std::max(static_cast<std::uint32_t>(std::min<std::uint64_t>(left / 8, UINT32_MAX / 2)),
                       due > held ? due - held : 0);
     n.wscale = is_syn ? 0 : c.rcv.wscale;
@@ -397,12 +402,13 @@ bool is_corked(const TcpConnectionState& c) {
     return is_synchronized(c) && may_acknowledge(c) && plan_data(c, false).hold == Hold::cork;
 }
 
-bool is_window_update_due(const TcpConnectionState& c) {
-    const Seq wanted = wanted_edge(c);
-    if (!after(wanted, c.rcv.adv)) return false;
-    const std::uint32_t step = std::min<std::uint32_t>(c.rcv.buffer / 2, c.mss);
+bool is_window_update_due(const TcpContext& cx, const TcpConnectionState& c) {
     // While much is open, the ACKs of what comes say it soon enough.
-    return wanted - c.rcv.adv >= step && c.rcv.adv - c.rcv.nxt <= c.rcv.buffer / 2;
+    if (!after(wanted_edge(c), c.rcv.adv) || c.rcv.adv - c.rcv.nxt > c.rcv.buffer / 2) return false;
+    // Where there is no room to grant it, the update would say nothing new: a duplicate ACK. Rounding may take
+    // less than a unit away.
+    const std::uint32_t gain = window_for(cx, c, ack_field(c), false).adv - c.rcv.adv;
+    return gain + (1U << c.rcv.wscale) > window_step(c);
 }
 
 }  // namespace keepnet::tcp

@@ -46,7 +46,7 @@ void push_all(TcpConnectionState& c) {
 
 void owe_window_update(const TcpContext& cx, TcpConnectionState& c) {
     if (cx.w.stack().suspend == SuspendPhase::running && is_synchronized(c) && !c.rcv.fin_received &&
-        is_window_update_due(c))
+        is_window_update_due(cx, c))
         c.window_update_owed = true;
 }
 
@@ -205,7 +205,7 @@ std::expected<void, Error> consume(TcpContext& cx, Handle<SocketState> socket, s
     c->rx_consumed += bytes;
     owe_window_update(cx, *c);
     // What ack_field() kept back for want of room.
-    if (is_synchronized(*c) && c->timers.delayed_ack == never && after(acknowledgeable(*c), c->rcv.acked)) {
+    if (is_synchronized(*c) && c->timers.delayed_ack == never && after(ack_field(*c), c->rcv.acked)) {
         c->ack_now = true;
     }
     settle(cx, *c);

@@ -166,7 +166,7 @@ bool needs_persist(const TcpConnectionState& c);
 /// A partial segment is being held back for the application to fill.
 bool is_corked(const TcpConnectionState& c);
 /// Would an update of the window be worth a segment?
-bool is_window_update_due(const TcpConnectionState& c);
+bool is_window_update_due(const TcpContext& cx, const TcpConnectionState& c);
 
 /// ACK field: how far the peer may be told, in steps of eight segments (DURABILITY 1).
 Seq ack_field(const TcpConnectionState& c);
