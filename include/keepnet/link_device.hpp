@@ -24,6 +24,10 @@ struct LinkCapabilities {
     std::uint32_t tso_max_bytes = 0;     ///< TCP payload the device cuts by itself; 0: it does not
     bool rx_coalesces = false;           ///< received frames may be larger than the MTU
     bool multi_queue = false;
+    /// One host at the other end and no link addresses (a tunnel, a serial line): whatever is routed here goes out at once, without
+    /// neighbour discovery in either direction, and own addresses are valid at once. Frames still begin with an Ethernet header, of
+    /// which only the type means something.
+    bool point_to_point = false;
 };
 
 enum class LinkState : std::uint8_t { invalid = 0, down, up };

@@ -129,11 +129,12 @@ std::optional<Received> on_frame(LinkContext& cx, InterfaceIndex interface, cons
     const ByteView bytes = cx.w.pool.view({frame.buffer, frame.offset, frame.length});
     const auto ethernet = wire::parse_ethernet(bytes);
     if (!ethernet || ethernet->ethertype != wire::EtherType::ipv6) return drop(DropReason::ethertype_unknown);
-    if (!is_for_us(ethernet->dst, cx.w.interfaces.get(interface - 1).mac))
+    const bool has_addresses = !is_point_to_point(cx, interface);
+    if (has_addresses && !is_for_us(ethernet->dst, cx.w.interfaces.get(interface - 1).mac))
         return drop(DropReason::frame_not_for_us);
     constexpr auto header = static_cast<std::uint16_t>(wire::ethernet_header_bytes);
     return Received{.interface = interface,
-                    .is_multicast = ethernet->dst.is_multicast(),
+                    .is_multicast = has_addresses && ethernet->dst.is_multicast(),
                     .checksum_verified = frame.checksum_verified,
                     .packet = {frame.buffer, static_cast<std::uint16_t>(frame.offset + header),
                                static_cast<std::uint16_t>(frame.length - header)}};

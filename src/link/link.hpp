@@ -72,6 +72,11 @@ std::size_t flush(LinkContext& cx, InterfaceIndex interface);
 /// Forgets what is queued.
 void discard(LinkContext& cx, InterfaceIndex interface);
 
+/// Nobody is asked for a link address there, and none is looked at (LinkCapabilities::point_to_point).
+[[nodiscard]] inline bool is_point_to_point(const LinkContext& cx, InterfaceIndex interface) {
+    return cx.ports.of(interface).capabilities.point_to_point;
+}
+
 /// What a received frame holds, if it is for us.
 struct Received {
     InterfaceIndex interface = 0;

@@ -35,6 +35,7 @@ Duration draw_reachable(World& w) {
 }
 
 bool announce_to_all(link::LinkContext& cx, const AddressState& a) {
+    if (link::is_point_to_point(cx, a.interface)) return true;
     return advertise(cx, a.interface,
                      {.target = a.address,
                       .destination = ipv6_all_nodes,
@@ -45,6 +46,7 @@ bool announce_to_all(link::LinkContext& cx, const AddressState& a) {
 /// RFC 9131 6.1.1: first-hop routers can make their entry before the first packet comes back; Override is
 /// clear.
 void announce_to_routers(link::LinkContext& cx, const AddressState& a) {
+    if (link::is_point_to_point(cx, a.interface)) return;
     advertise(cx, a.interface,
               {.target = a.address,
                .destination = ipv6_all_routers,
@@ -59,6 +61,7 @@ bool is_optimistic(const World& w, InterfaceIndex interface, const Ipv6Address& 
 /// DURABILITY 8, Identity: a unicast solicitation makes the neighbour's entry of us, the advertisement
 /// corrects it.
 void announce_to_neighbors(link::LinkContext& cx, InterfaceIndex interface) {
+    if (link::is_point_to_point(cx, interface)) return;
     for (std::uint32_t i = cx.w.neighbors.next(0); i != none; i = cx.w.neighbors.next(i + 1)) {
         const NeighborState& n = cx.w.neighbors.get(i);
         if (n.interface != interface || has_given_up(n)) continue;
@@ -99,7 +102,7 @@ void become_valid(link::LinkContext& cx, std::uint32_t address) {
 
 void on_dad_timer(link::LinkContext& cx, std::uint32_t address) {
     AddressState& a = cx.w.addresses.edit(address);
-    if (a.dad_probes_left == 0) return become_valid(cx, address);
+    if (a.dad_probes_left == 0 || link::is_point_to_point(cx, a.interface)) return become_valid(cx, address);
     draw_nonce(cx.w, a);
     if (!send_dad_probe(cx, a)) {
         a.dad = cx.now + retry_interval;
@@ -142,11 +145,7 @@ void start_dad(link::LinkContext& cx, std::uint32_t address) {
     if (status_of(a) != AddressStatus::optimistic) set_status(a, AddressStatus::tentative);
     a.dad_probes_left = cx.w.config().nd.dad_transmits;
     // RFC 4862 5.4.2's random delay is for hosts that boot together: the embedder knows whether its do.
-    if (a.dad_probes_left == 0) {
-        become_valid(cx, address);
-    } else {
-        on_dad_timer(cx, address);
-    }
+    on_dad_timer(cx, address);
     arm_address(cx.w, address);
 }
 

@@ -228,6 +228,7 @@ void answer_solicitation(link::LinkContext& cx, const AddressState& address, con
 
 void on_message(link::LinkContext& cx, const NdMessage& message) {
     if (message.hop_limit != wire::ndp_hop_limit) return cx.w.drop(DropReason::nd_bad_hop_limit);
+    if (link::is_point_to_point(cx, message.interface)) return cx.w.drop(DropReason::nd_not_for_us);
     const auto header = wire::parse_icmpv6_header(message.icmp);
     if (!header) return cx.w.drop(DropReason::icmpv6_truncated);
     switch (header->type) {

@@ -70,6 +70,7 @@ std::optional<Ipv6Address> solicitation_source(const World& w, InterfaceIndex in
 
 void send_to(link::LinkContext& cx, InterfaceIndex interface, const Ipv6Address& next_hop,
              link::QueuedFrame& frame) {
+    if (link::is_point_to_point(cx, interface)) return link::commit_frame(cx, interface, frame, {});
     if (next_hop.is_multicast()) return link::commit_frame(cx, interface, frame, multicast_mac(next_hop));
     std::uint32_t neighbor = find_neighbor(cx, interface, next_hop);
     const bool is_new = neighbor == none;

@@ -14,8 +14,8 @@ namespace keepnet::test {
 
 class ScriptedDevice final : public LinkDevice {
   public:
-    explicit ScriptedDevice(const MacAddress& mac, std::uint16_t mtu = 1500) {
-        capabilities_ = {.mtu = mtu, .mac = mac};
+    explicit ScriptedDevice(const MacAddress& mac, std::uint16_t mtu = 1500, bool point_to_point = false) {
+        capabilities_ = {.mtu = mtu, .mac = mac, .point_to_point = point_to_point};
     }
 
     std::deque<Bytes> to_stack;

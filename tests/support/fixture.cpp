@@ -59,7 +59,7 @@ StackConfig small_config() {
 Fixture::Fixture(Way way, const FixtureOptions& options)
     : way_(way),
       config_(options.config),
-      device_(std::make_unique<ScriptedDevice>(stack_mac)),
+      device_(std::make_unique<ScriptedDevice>(stack_mac, 1500, options.point_to_point)),
       arena_(Stack::arena_bytes(options.config)) {
     flows_[0].held = config_.policy != DurabilityPolicy::none;
     CreateOptions create{.now = now_, .arena_is_zeroed = true};

@@ -54,6 +54,7 @@ struct FixtureOptions {
     StackConfig config = small_config();
     bool link_local = false;
     bool add_address = true;
+    bool point_to_point = false;
     std::uint64_t seed = 1;
     FixtureOptions() = default;
     explicit FixtureOptions(DurabilityPolicy policy) { config.policy = policy; }
