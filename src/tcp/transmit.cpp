@@ -184,8 +184,7 @@ std::uint32_t timestamp_for(const TcpContext& cx, const TcpConnectionState& c, S
     const bool is_known_by_cookie = c.cookie_until != never && c.policy != DurabilityPolicy::none &&
                                     c.snd.max == c.snd.iss + 1 && ack == c.rcv.irs + 1;
     if (!is_known_by_cookie) return clock;
-    const bool is_scaled = c.snd.wscale != 0 || c.rcv.wscale != 0;
-    return cookie_timestamp(clock, is_scaled ? std::optional(c.snd.wscale) : std::nullopt);
+    return cookie_timestamp(clock, cookie_scale(c.snd.wscale, c.rcv.wscale));
 }
 
 wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, const Plan& p,
