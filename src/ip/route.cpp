@@ -92,6 +92,8 @@ std::optional<RouteChoice> find_route(const Context& cx, const Ipv6Address& dest
         interface = only_interface(w);
         if (interface == 0) return std::nullopt;
     }
+    // On the link whether we have such an address ourselves or not (RFC 4861 5.1).
+    if (destination.is_link_local()) return RouteChoice{interface, destination};
     const RouteState* best = nullptr;
     w.routes.for_each([&](std::uint32_t, const RouteState& r) {
         if (interface != 0 && r.interface != interface) return;

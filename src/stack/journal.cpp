@@ -102,7 +102,9 @@ void take_status(JournalCore& j) {
 
 bool is_flush_wanted(const JournalCore& j) {
     if (j.error == Error::journal_full || j.is_broken) return false;  // a committed snapshot will change that, and nothing else
-    if (j.flush_asked || j.writer.used() + j.pending_bytes() > j.halves[0].size() / 4) return true;
+    if (j.flush_asked) return true;
+    if (j.closes_when_told) return false;
+    if (j.writer.used() + j.pending_bytes() > j.halves[0].size() / 4) return true;
     for (std::size_t i = 0; i < j.stack_count; ++i) {
         const JournaledStack& s = j.stacks[i];
         if (!s.has_base) continue;

@@ -70,6 +70,7 @@ struct JournalCore {
     Lsn truncated = 0;                   ///< the store holds what comes from here on
     Error error = Error::invalid;
     bool flush_asked = false;
+    bool closes_when_told = false;       ///< for tests: flush() alone closes a record, whoever waits for it
     bool is_broken = false;              ///< calls went unrecorded: nothing is written until every stack has a new snapshot
     std::uint32_t overflows = 0;         ///< how often that happened
     bool last_was_idle = false;          ///< the last entry is a next_ready() that said: nothing

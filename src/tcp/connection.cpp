@@ -323,7 +323,7 @@ void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionStat
     update_grant(cx, i, c);
     if (is_dead(c) ? c.tombstone : c.policy != DurabilityPolicy::none && is_past_marks(c)) t.held.set(i);
     if (t.held.test(i)) {
-        t.held_since = earlier(t.held_since, c.marks.held_since);
+        want_commit(t, c);
         t.extra[i].moved_in = cx.w.cuts().current;
         t.extra[i].moved_at = c.marks.held_since == never ? cx.now : c.marks.held_since;
     }

@@ -124,8 +124,12 @@ bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s) {
     h.options.mss = advertised_mss(cx, s.remote, parent.options.max_segment);
     if (offered.timestamps) {
         const std::uint32_t clock = timestamp_now(cx, timestamp_offset(w, s.local, s.remote));
-        h.options.timestamps = {cookie_timestamp(clock, offered.window_scale), offered.timestamps->tsval};
-        if (offered.window_scale) h.options.window_scale = window_scale_for(parent.options.receive_buffer);
+        std::optional<std::uint8_t> carried;
+        if (offered.window_scale) {
+            h.options.window_scale = window_scale_for(parent.options.receive_buffer);
+            carried = cookie_scale(*offered.window_scale, *h.options.window_scale);
+        }
+        h.options.timestamps = {cookie_timestamp(clock, carried), offered.timestamps->tsval};
     }
     r.header_length = static_cast<std::uint8_t>(wire::emit_tcp(h, r.header));
     if (ip::submit(cx, r) != ip::OutputResult::sent) return false;

@@ -37,6 +37,10 @@ struct Segment;
 [[nodiscard]] bool brings_cookie(TcpContext& cx, const Segment& segment, Seq irs);
 
 inline constexpr std::uint32_t cookie_timestamp_bits = 5;
+/// The peer's window scale as a cookie carries it: two shifts of 0 say the same as no option.
+[[nodiscard]] constexpr std::optional<std::uint8_t> cookie_scale(std::uint8_t peer, std::uint8_t own) {
+    return peer != 0 || own != 0 ? std::optional(peer) : std::nullopt;
+}
 /// A TSval not above `now_ms`, but for the last 32 ms, that carries the peer's window scale (none: it offered
 /// none).
 [[nodiscard]] std::uint32_t cookie_timestamp(std::uint32_t now_ms, std::optional<std::uint8_t> window_scale);

@@ -92,12 +92,6 @@ void lift_listeners(TcpContext& cx, CutNumber n) {
     }
 }
 
-/// Whose commit lets out what is held of `c`?
-void want_commit(Tables& t, const TcpConnectionState& c) {
-    if (c.send_policy == DurabilityPolicy::snapshot) t.held_since = earlier(t.held_since, c.marks.held_since);
-    if (c.policy == DurabilityPolicy::journal) t.flush_since = earlier(t.flush_since, c.marks.held_since);
-}
-
 void find_held_since(TcpContext& cx) {
     Tables& t = cx.tables;
     t.held_since = t.flush_since = never;
@@ -120,6 +114,11 @@ void begin_marks(TcpConnectionState& c) {
     c.marks.snd_durable = c.snd.iss;
     c.marks.consumed = c.rcv.irs + 1;
     c.marks.buffer = c.rcv.buffer;
+}
+
+void want_commit(Tables& t, const TcpConnectionState& c) {
+    if (c.send_policy == DurabilityPolicy::snapshot) t.held_since = earlier(t.held_since, c.marks.held_since);
+    if (c.policy == DurabilityPolicy::journal) t.flush_since = earlier(t.flush_since, c.marks.held_since);
 }
 
 void note_held(TcpContext& cx, TcpConnectionState& c) {

@@ -4,6 +4,7 @@
 
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/newreno.hpp"
+#include "tcp/cookies.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -176,6 +177,16 @@ WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq a
     return choose_window(n);
 }
 
+/// TSval. What a cookie's connection says before it may be durable is all that its next life will have echoed, so it
+/// goes on saying what its SYN-ACK did: the peer's window scale.
+std::uint32_t timestamp_for(const TcpContext& cx, const TcpConnectionState& c, Seq ack) {
+    const std::uint32_t clock = timestamp_now(cx, c.ts.offset);
+    const bool is_known_by_cookie = c.cookie_until != never && c.policy != DurabilityPolicy::none &&
+                                    c.snd.max == c.snd.iss + 1 && ack == c.rcv.irs + 1;
+    if (!is_known_by_cookie) return clock;
+    return cookie_timestamp(clock, cookie_scale(c.snd.wscale, c.rcv.wscale));
+}
+
 wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, const Plan& p,
                          WindowChoice& window) {
     wire::TcpRepr h;
@@ -199,7 +210,7 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
         h.window = static_cast<std::uint16_t>(std::min(c.rcv.buffer, 65535U));
     }
     if (c.ts.enabled && !h.flags.rst) {
-        h.options.timestamps = {timestamp_now(cx, c.ts.offset), h.flags.ack ? c.ts.recent : 0};
+        h.options.timestamps = {timestamp_for(cx, c, h.ack), h.flags.ack ? c.ts.recent : 0};
     }
     if (is_syn) {
         h.options.mss = advertised_mss(cx, c.remote, c.options.max_segment);

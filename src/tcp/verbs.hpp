@@ -214,5 +214,7 @@ bool is_past_marks(const TcpConnectionState& c);
 /// Notes what went past the marks.
 void note_held(TcpContext& cx, TcpConnectionState& c);
 void forget_held(TcpContext& cx, std::uint32_t connection);
+/// Notes since when `c` waits, for whoever's commit lets out what is held of it.
+void want_commit(Tables& t, const TcpConnectionState& c);
 
 }  // namespace keepnet::tcp

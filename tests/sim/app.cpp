@@ -32,6 +32,10 @@ Ipv6Address address_of(unsigned host) {
     return Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, static_cast<std::uint16_t>(host + 1)});
 }
 
+Ipv6Address link_local_of(unsigned host) {
+    return Ipv6Address::from_words({0xfe80, 0, 0, 0, 0, 0, 0, static_cast<std::uint16_t>(host + 1)});
+}
+
 unsigned host_of(const Ipv6Address& address) { return address.octets[15] - 1U; }
 
 const Conn* AppValue::find(std::uint32_t id) const {

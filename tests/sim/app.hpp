@@ -19,6 +19,8 @@ namespace keepnet::sim {
 
 inline constexpr std::uint16_t server_port = 80, datagram_port = 9, first_client_port = 20000;
 Ipv6Address address_of(unsigned host);
+/// A host whose first address is still tentative speaks with this one, if it has it (RFC 6724 5).
+Ipv6Address link_local_of(unsigned host);
 unsigned host_of(const Ipv6Address& address);
 
 /// One side of a connection, as the application knows it.

@@ -103,11 +103,12 @@ void Host::come_up(Instant now, std::span<const std::unique_ptr<Host>> all) {
     }
     monitor_.set_may_shrink(index_, false);
     cookies_before_ = stack_->statistics().tcp_cookies_sent;
-    if (!stack_->attach_device(nic_, {.link_local = plan().link_local})) {
+    if (!stack_->attach_device(nic_, {.link_local = false})) {
         throw Failure("a device can be attached after a restart", "");
     }
     if (!image_) {
         (void)stack_->add_address(1, address_of(index_), 64).value();
+        if (plan().link_local) (void)stack_->add_address(1, link_local_of(index_), 64).value();
         app_.boot(*stack_);
     } else {
         app_.resume(*stack_, now);

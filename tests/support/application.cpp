@@ -109,6 +109,13 @@ Fixture& Fixture::set(SocketOption option, std::int64_t value) {
     return settle();
 }
 
+std::expected<void, Error> Fixture::app_sends_datagram(SocketHandle from, const Endpoint& to, Bytes payload) {
+    const auto sent = stack().send_datagram(from, {.destination = to}, payload);
+    if (journal_) journal_->datagrams.push_back(std::move(payload));
+    settle();
+    return sent;
+}
+
 SocketInfo Fixture::info() {
     const auto i = stack().info(socket);
     REQUIRE(i.has_value());

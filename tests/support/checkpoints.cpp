@@ -22,7 +22,7 @@ Bytes encode_cut(Stack& stack, CutId id, const std::vector<checkpoint::Blob>& bl
 /// the old value, so there is no swap before its commit; what waits between the layers, or for the device, is
 /// no state.
 void Fixture::between() {
-    if (way_ != Way::swapped || still_ || !cuts_.empty()) return;
+    if (way_ != Way::swapped || still_ || !cuts_.empty() || (journal_ && journal_->is_writing())) return;
     {
         // A ring is no state: what a call has just put there goes out first.
         Core& core = stack_->core();
@@ -37,6 +37,7 @@ void Fixture::between() {
     Arena arena(Stack::arena_bytes(config_));
     auto copy = checkpoint::decode(arena.span(), config_, bytes, true);
     if (!copy) FAIL("decode: " << copy.error().message);
+    if (journal_) journal_->move(*stack_, *copy);
     arena_ = std::move(arena);
     stack_.emplace(std::move(*copy));
     if (interface_ != 0) attach_silently(stack_->core(), interface_, *device_);
@@ -45,10 +46,28 @@ void Fixture::between() {
 
 Fixture& Fixture::cut() {
     between();
-    const auto id = stack_->cut();
     INFO(diary());
+    if (journal_) {
+        if (failed_) {
+            note_durable(*failed_);
+            failed_.reset();
+            journal_->mend(*stack_, now_);
+            collect();
+        }
+        journal_->seal(*stack_, now_);
+        cuts_.push_back(pending({}));
+        collect();
+        return *this;
+    }
+    const auto id = stack_->cut();
     REQUIRE(id.has_value());
-    PendingCut pending{*id, {}, {}};
+    cuts_.push_back(pending(*id));
+    cuts_.back().bytes = encode_cut(*stack_, *id, blobs);
+    return *this;
+}
+
+Fixture::PendingCut Fixture::pending(CutId id) {
+    PendingCut pending{id, {}, {}};
     for (const Flow& f : flows_) {
         Ends ends;
         world().connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
@@ -58,20 +77,26 @@ Fixture& Fixture::cut() {
         });
         pending.ends.push_back(ends);
     }
-    pending.bytes = encode_cut(*stack_, *id, blobs);
-    cuts_.push_back(std::move(pending));
-    return *this;
+    return pending;
+}
+
+void Fixture::note_durable(const PendingCut& done) {
+    for (std::size_t i = 0; i < done.ends.size(); ++i) {
+        Flow& f = flows_[i];
+        f.rcv_durable = done.ends[i].rcv;
+        f.snd_durable = done.ends[i].snd;
+        f.edge_durable = std::max(f.edge_durable, done.ends[i].edge);
+    }
 }
 
 Fixture& Fixture::commit() {
     REQUIRE(!cuts_.empty());
     PendingCut done = std::move(cuts_.front());
     cuts_.pop_front();
-    for (std::size_t i = 0; i < done.ends.size(); ++i) {
-        Flow& f = flows_[i];
-        f.rcv_durable = done.ends[i].rcv;
-        f.snd_durable = done.ends[i].snd;
-        f.edge_durable = std::max(f.edge_durable, done.ends[i].edge);
+    note_durable(done);
+    if (journal_) {
+        journal_->sync();
+        return auto_commit_ ? *this : settle();
     }
     durable_ = std::move(done.bytes);
     REQUIRE(stack_->committed(done.id).has_value());
@@ -86,7 +111,12 @@ Fixture& Fixture::commit_last() {
 
 Fixture& Fixture::abandon() {
     REQUIRE(!cuts_.empty());
-    REQUIRE(stack_->abandoned(cuts_.front().id).has_value());
+    if (journal_) {
+        journal_->fail(*stack_, now_);
+        failed_ = std::move(cuts_.front());
+    } else {
+        REQUIRE(stack_->abandoned(cuts_.front().id).has_value());
+    }
     cuts_.pop_front();
     return settle();
 }
@@ -98,10 +128,11 @@ Fixture& Fixture::auto_commit(bool on) {
 
 Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptions& options) {
     INFO(diary());
-    REQUIRE(!durable_.empty());
+    REQUIRE((journal_ || !durable_.empty()));
     diary_.push_back("* " + std::to_string((now_ - mark_).us()) + " us crash, back " +
                      std::to_string(elapsed.ms()) + " ms later");
     cuts_.clear();
+    failed_.reset();
     device_->from_stack.clear();
     device_->to_stack.clear();
     if (seams_) seams_->abandon();
@@ -114,7 +145,8 @@ Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptio
     how.arena_is_zeroed = true;
     how.entropy[0] = static_cast<std::uint8_t>(++restores_);
     Arena arena(Stack::arena_bytes(config_));
-    auto back = checkpoint::restore(arena.span(), config_, durable_, how);
+    if (journal_) how.journal = &journal_->crash();
+    auto back = checkpoint::restore(arena.span(), config_, journal_ ? journal_->base() : durable_, how);
     if (!back) FAIL("restore: " << back.error().message);
     arena_ = std::move(arena);
     stack_.emplace(std::move(back->stack));
@@ -124,6 +156,7 @@ Fixture& Fixture::crash_unready(Duration elapsed, const checkpoint::RestoreOptio
     REQUIRE(index.has_value());
     REQUIRE(*index == interface_);
     install_seams();
+    if (journal_) journal_->replay(*stack_);
     for (std::size_t i = 0; i < drops_seen_.size(); ++i) drops_seen_[i] = stack_->statistics().drops[i];
     return settle();
 }

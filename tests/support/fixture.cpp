@@ -74,6 +74,7 @@ Fixture::Fixture(Way way, const FixtureOptions& options)
     interface_ = *index;
     if (options.add_address) REQUIRE(stack_->add_address(interface_, stack_address, 64).has_value());
     install_seams();
+    if (options.journal) journal_ = std::make_unique<JournaledProgram>(*stack_);
     settle();
     ignore_output();
     take_nd();
@@ -111,7 +112,7 @@ void Fixture::teardown() {
     snapshot();  // deaths become durable
     for (int i = 0; i < 64 && world().connections.in_use() != 0; ++i) run_to(now_ + 60_s);
     run_to(now_ + 10_s);
-    snapshot();
+    snapshot().settle();
     CHECK(world().connections.in_use() == 0);
     CHECK(world().listeners.in_use() == 0);
     CHECK(world().sockets.in_use() == 0);
@@ -136,7 +137,7 @@ Fixture& Fixture::settle() {
         stack_->poll(now_);
         const bool moved = seams_ && seams_->advance();
         collect();
-        if (auto_commit_ && stack_->commit_wanted() != never) {
+        if (auto_commit_ && commit_is_wanted()) {
             snapshot();
             continue;
         }

@@ -30,6 +30,7 @@
 #include "stack/core.hpp"
 #include "support/arena.hpp"
 #include "support/device.hpp"
+#include "support/journaled_program.hpp"
 #include "support/seams.hpp"
 #include "support/segment.hpp"
 
@@ -56,8 +57,11 @@ struct FixtureOptions {
     bool add_address = true;
     bool point_to_point = false;
     std::uint64_t seed = 1;
+    bool journal = false;  ///< cut() and commit() are those of a record, and crash() restores through the journal
     FixtureOptions() = default;
-    explicit FixtureOptions(DurabilityPolicy policy) { config.policy = policy; }
+    explicit FixtureOptions(DurabilityPolicy policy) : journal(policy == DurabilityPolicy::journal) {
+        config.policy = policy;
+    }
     explicit FixtureOptions(const StackConfig& c) : config(c) {}
 };
 
@@ -151,16 +155,19 @@ class Fixture {
     Fixture& expect_end_of_stream();
     Fixture& expect_error(Error error);
     Fixture& set(SocketOption option, std::int64_t value);
+    std::expected<void, Error> app_sends_datagram(SocketHandle from, const Endpoint& to, Bytes payload);
     SocketInfo info();
 
     // --- checkpoints ---
 
-    /// Freezes: the stack's value at this instant is encoded and not yet durable.
+    /// Freezes: the stack's value at this instant is encoded and not yet durable. With a journal: its record is closed.
+    /// There is one of them at a time.
     Fixture& cut();
     /// The oldest cut that is not durable yet, is now.
     Fixture& commit();
     /// The newest is, and with it all before it.
     Fixture& commit_last();
+    /// The oldest is given up. With a journal, which gives nothing up: its write fails, and is done before the next cut.
     Fixture& abandon();
     Fixture& snapshot() { return cut().commit(); }
     /// The machine dies; `elapsed` later the last committed snapshot comes back on the same wire.
@@ -177,7 +184,11 @@ class Fixture {
     [[nodiscard]] Verdict verdict() { return info().verdict; }
     /// Blobs that go into every snapshot; a crash brings back those of the snapshot.
     std::vector<checkpoint::Blob> blobs{};
-    [[nodiscard]] bool commit_is_wanted() { return stack_->commit_wanted() != never; }
+    /// Since when something waits for a commit.
+    [[nodiscard]] Instant commit_wanted() {
+        return journal_ ? JournaledProgram::commit_wanted(*stack_) : stack_->commit_wanted();
+    }
+    [[nodiscard]] bool commit_is_wanted() { return commit_wanted() != never; }
 
     // --- below ---
 
@@ -217,6 +228,8 @@ class Fixture {
     };
 
     void between();
+    PendingCut pending(CutId id);
+    void note_durable(const PendingCut& done);
     void collect();
     void answer_nd(const Packet& packet);
     void run_to(Instant t);
@@ -249,6 +262,8 @@ class Fixture {
     std::vector<std::string> diary_;
     std::array<std::uint64_t, drop_reasons> drops_seen_{};
     std::deque<PendingCut> cuts_;
+    std::unique_ptr<JournaledProgram> journal_;
+    std::optional<PendingCut> failed_;  ///< of the journal: written again
     Bytes durable_;
     std::vector<checkpoint::SocketReport> restored_;
     bool auto_commit_ = false;

@@ -13,6 +13,7 @@ struct HeldPolicy {
 };
 inline constexpr HeldPolicy held_policies[] = {
     {"snapshot", DurabilityPolicy::snapshot},
+    {"journal", DurabilityPolicy::journal},
 };
 
 void run_held(void (*body)(Way, const FixtureOptions&));

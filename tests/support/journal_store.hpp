@@ -72,11 +72,13 @@ class TestJournalStore final : public JournalStore {
         error = last_error_ = Error::invalid;
     }
     /// For Journal::open(): room of the whole capacity.
-    JournalImage image(std::uint64_t id) {
-        room_.assign((capacity_ + 7) / 8, 0);
+    JournalImage image(std::uint64_t id) { return image(id, capacity_); }
+    /// The same without the room behind what was written.
+    JournalImage image(std::uint64_t id, std::size_t bytes) {
+        room_.assign((bytes + 7) / 8, 0);
         auto* room = reinterpret_cast<std::uint8_t*>(room_.data());
-        if (!bytes_.empty()) std::memcpy(room, bytes_.data(), bytes_.size());
-        return {id, start_, {room, capacity_}};
+        if (!bytes_.empty()) std::memcpy(room, bytes_.data(), std::min(bytes, bytes_.size()));
+        return {id, start_, {room, bytes}};
     }
     [[nodiscard]] std::vector<std::uint8_t>& bytes() { return bytes_; }
     [[nodiscard]] Lsn start() const { return start_; }

@@ -447,9 +447,9 @@ HELD_CASE("DURABILITY 4: commit_wanted is the instant since which output is held
     t.at(5_s).app_sends(1);
     const Instant since = t.now();
     t.at(9_s).app_sends(1);
-    CHECK(t.stack().commit_wanted() == since);
+    CHECK(t.commit_wanted() == since);
     t.snapshot().ignore_output();
-    CHECK(t.stack().commit_wanted() == never);
+    CHECK(t.commit_wanted() == never);
 }
 
 HELD_CASE("DURABILITY 5: a cut that was given up moves no mark", "[durability]") {
@@ -462,6 +462,7 @@ HELD_CASE("DURABILITY 5: a cut that was given up moves no mark", "[durability]")
 }
 
 HELD_CASE("DURABILITY 5: two cuts are out, committing the later one commits both", "[durability]") {
+    if (held.journal) return;  // one record is written at a time, and what comes meanwhile fills the next
     auto t = held_established(way, held);
     t.app_sends(100).cut();
     t.app_sends(50).cut();
@@ -531,7 +532,9 @@ HELD_CASE("each phase, its SYN or FIN not yet durable, makes progress after the 
 }
 
 HELD_CASE("a socket's policy is its own", "[durability]") {
-    Fixture t(way);
+    FixtureOptions options = held;
+    options.config.policy = DurabilityPolicy::none;
+    Fixture t(way, options);
     t.listener = *t.stack().open_tcp();
     t.set(SocketOption::policy, static_cast<std::int64_t>(held.config.policy));
     t.listener = *t.stack().bind(t.listener, {.port = 80});

@@ -24,10 +24,7 @@ struct HeldUdp : Fixture {
         settle();
     }
     std::expected<void, Error> send(std::uint8_t number) {
-        const auto sent =
-            stack().send_datagram(udp, {.destination = {.address = peer_address, .port = 9}}, Bytes{number});
-        settle();
-        return sent;
+        return app_sends_datagram(udp, {.address = peer_address, .port = 9}, Bytes{number});
     }
     void expect_datagram(std::uint8_t number) {
         const Packet p = expect_packet();

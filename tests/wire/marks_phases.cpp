@@ -332,12 +332,12 @@ TEST_CASE("DURABILITY 4: what a phase holds asks for a commit since it is held, 
             DYNAMIC_SECTION(policy.name << ": " << row.name) {
                 Conversation c = prepare(row, Way::plain, FixtureOptions(policy.policy));
                 const Instant since = row.is_asking ? c.t.now() : never;
-                CHECK(c.t.stack().commit_wanted() == since);
+                CHECK(c.t.commit_wanted() == since);
                 // The application does nothing, nobody speaks: it goes on asking, since the same instant.
                 c.t.after(2_s);
-                CHECK(c.t.stack().commit_wanted() == since);
+                CHECK(c.t.commit_wanted() == since);
                 c.t.snapshot();
-                CHECK(c.t.stack().commit_wanted() == never);
+                CHECK(c.t.commit_wanted() == never);
                 CHECK((c.t.take().has_value() || !row.is_asking));
                 CHECK(c.finishes(12));
             }

@@ -237,3 +237,28 @@ WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is 
     t.snapshot();
     t.expect(ack(1001));
 }
+
+WIRE_CASE("DURABILITY 2: a cookie connection that a rollback took away keeps its window scale, whichever of our time stamps the "
+          "peer echoes",
+          "[cookies][restore]") {
+    FixtureOptions options(DurabilityPolicy::snapshot);
+    options.config.tcp.listen_half_open = 4;
+    auto t = listening(way, options);
+    t.snapshot().auto_commit(false);
+    flood(t, 10);
+    t.flow().held = false;
+    t.flow().offers_ts = true;
+    t.flow().offers_wscale = 5;
+    t.flow().window = 60'000;
+    t.peer_sends(syn());
+    t.expect(syn_ack());
+    t.peer_sends(data(10).seq(1).ack(1));
+    for (int i = 0; i < 8; ++i) {
+        t.after(milliseconds(505 + 3 * i)).peer_sends(ack(1).seq(0)).ignore_output();  // a keep-alive
+        t.crash(1_s).ignore_output();
+        t.peer_sends(data(10).seq(1).ack(1));
+        t.app_accepts();
+        CHECK(t.info().send_window >= 60'000 - 31);
+        CHECK(t.info().send_window <= 60'000);
+    }
+}

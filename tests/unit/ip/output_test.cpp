@@ -351,7 +351,8 @@ TEST_CASE("RFC 4007: a link-local destination needs its interface when there are
     const auto second = add_interface(f);
     CHECK_FALSE(ip::find_route(f.cx(), link_local_2, 0));
     CHECK(ip::find_route(f.cx(), link_local_2, F::nic)->interface == F::nic);
-    CHECK_FALSE(ip::find_route(f.cx(), link_local_2, second));
+    // RFC 4861 5.1: on that link, too, although we have no such address there.
+    CHECK(ip::find_route(f.cx(), link_local_2, second)->interface == second);
     CHECK(ip::find_address(f.cx(), link_local_1, F::nic));
     CHECK_FALSE(ip::find_address(f.cx(), link_local_1, second));
     CHECK(ip::find_address(f.cx(), F::own, second));  // an address belongs to the host
