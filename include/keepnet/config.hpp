@@ -25,6 +25,23 @@ enum class DurabilityPolicy : std::uint8_t {
 }
 std::string_view name(DurabilityPolicy policy);
 
+/// How the congestion window grows and shrinks.
+enum class CongestionAlgorithm : std::uint8_t {
+    invalid = 0,
+    newreno,  ///< RFC 5681, 6582
+    cubic,    ///< RFC 9438, with HyStart++ (RFC 9406)
+};
+std::string_view name(CongestionAlgorithm algorithm);
+
+/// Explicit congestion notification (RFC 3168).
+enum class EcnMode : std::uint8_t {
+    invalid = 0,
+    off,      ///< neither
+    respond,  ///< when the peer's SYN asks for it
+    request,  ///< and our SYNs ask
+};
+std::string_view name(EcnMode mode);
+
 struct CapacityConfig {
     std::uint32_t interfaces = 4;
     std::uint32_t addresses = 16;           ///< over all interfaces
@@ -99,6 +116,8 @@ struct TcpConfig {
     std::uint32_t out_of_order_segments = 512;         ///< for each connection
     /// Bytes that all granted receive windows together may reach; 0: half of the packet pool.
     std::uint64_t receive_grant_bytes = 0;
+    CongestionAlgorithm congestion = CongestionAlgorithm::cubic;  ///< of a new socket
+    EcnMode ecn = EcnMode::respond;                    ///< of a new socket; Linux's default
     std::uint16_t ephemeral_first = 49152;             ///< RFC 6335 6
     std::uint16_t ephemeral_last = 65535;
     Duration timestamp_reservation = seconds(3600);    ///< how far ahead a cut reserves TSval and the ISN clock

@@ -120,6 +120,8 @@ enum class SocketOption : std::uint8_t {
     /// DurabilityPolicy of what is sent, after `policy`: the same again, or `snapshot` where policy is `journal`: what is
     /// received is acknowledged with the journal, what is sent waits for the snapshot, and a replay may send something else.
     send_policy,
+    congestion,          ///< CongestionAlgorithm; at any time
+    ecn,                 ///< EcnMode; before connect or listen
 };
 
 enum class CloseDirection : std::uint8_t { invalid = 0, send, receive, both };

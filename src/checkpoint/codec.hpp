@@ -431,7 +431,7 @@ template <class Io, Is<SocketOptions> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [receive_buffer, send_buffer, max_segment, hop_limit, traffic_class, keep_alive_probes, no_delay, cork,
            quick_ack, keep_alive, reuse_address, hold_output, policy, send_policy, keep_alive_idle,
-           keep_alive_interval, user_timeout, linger] = s;
+           keep_alive_interval, user_timeout, linger, congestion, ecn, receive_buffer_fixed] = s;
     KEEPNET_FIELD(receive_buffer, ReceiveBuffer);
     KEEPNET_FIELD(send_buffer, SendBuffer);
     KEEPNET_FIELD(max_segment, MaxSegment);
@@ -450,6 +450,9 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(keep_alive_interval, KeepAliveInterval);
     KEEPNET_FIELD(user_timeout, UserTimeout);
     KEEPNET_FIELD(linger, Linger);
+    KEEPNET_LATER_FIELD(congestion, Congestion, CongestionAlgorithm::newreno);
+    KEEPNET_LATER_FIELD(ecn, Ecn, EcnMode::off);
+    KEEPNET_FIELD(receive_buffer_fixed, ReceiveBufferFixed);
 }
 template <class Io, Is<SocketState> S, class M>
 void transfer(Io& io, S& s, M m) {

@@ -74,11 +74,85 @@ void transfer(Io& io, S& s, M m) {
 }
 template <class Io, Is<CongestionState> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [cwnd, ssthresh, bytes_acked, last_sent] = s;
+    auto& [cwnd, ssthresh, bytes_acked, last_sent, algorithm, is_cut, cut_until, is_limited, flight_max, flight_until,
+           used, used_since, prior_cwnd, prior_ssthresh, pace_left, cubic, prior_cubic, hystart] = s;
     KEEPNET_FIELD(cwnd, Cwnd);
     KEEPNET_FIELD(ssthresh, Ssthresh);
     KEEPNET_FIELD(bytes_acked, BytesAcked);
     KEEPNET_FIELD(last_sent, LastSent);
+}
+template <class Io, Is<CubicState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [epoch_start, k, w_max, w_est, w_est_rest, cwnd_prior] = s;
+    KEEPNET_FIELD(epoch_start, EpochStart);
+    KEEPNET_FIELD(k, K);
+    KEEPNET_FIELD(w_max, WMax);
+    KEEPNET_FIELD(w_est, WEst);
+    KEEPNET_FIELD(w_est_rest, WEstRest);
+    KEEPNET_FIELD(cwnd_prior, CwndPrior);
+}
+template <class Io, Is<HystartState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [last_rtt, round_rtt, css_baseline, round_end, samples, css_rounds, in_round] = s;
+    KEEPNET_FIELD(last_rtt, LastRtt);
+    KEEPNET_FIELD(round_rtt, RoundRtt);
+    KEEPNET_FIELD(css_baseline, CssBaseline);
+    KEEPNET_FIELD(round_end, RoundEnd);
+    KEEPNET_FIELD(samples, Samples);
+    KEEPNET_FIELD(css_rounds, CssRounds);
+    KEEPNET_FIELD(in_round, InRound);
+}
+template <class Io, Is<EcnState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [requested, enabled, echo, cwr_owed] = s;
+    KEEPNET_FIELD(requested, Requested);
+    KEEPNET_FIELD(enabled, Enabled);
+    KEEPNET_FIELD(echo, Echo);
+    KEEPNET_FIELD(cwr_owed, CwrOwed);
+}
+template <class Io, Is<MtuSearchState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [active, low, high, probe, probe_end, next] = s;
+    KEEPNET_FIELD(active, Active);
+    KEEPNET_FIELD(low, Low);
+    KEEPNET_FIELD(high, High);
+    KEEPNET_FIELD(probe, Probe);
+    KEEPNET_FIELD(probe_end, ProbeEnd);
+    KEEPNET_FIELD(next, Next);
+}
+template <class Io, Is<ReceiveTuning> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [fixed, quick_acks, interactive, last_text, rtt, rtt_end, rtt_since, seq, since, space] = s;
+    KEEPNET_FIELD(fixed, Fixed);
+    KEEPNET_FIELD(quick_acks, QuickAcks);
+    KEEPNET_FIELD(interactive, Interactive);
+    KEEPNET_FIELD(last_text, LastText);
+    KEEPNET_FIELD(rtt, Rtt);
+    KEEPNET_FIELD(rtt_end, RttEnd);
+    KEEPNET_FIELD(rtt_since, RttSince);
+    KEEPNET_FIELD(seq, Seq);
+    KEEPNET_FIELD(since, Since);
+    KEEPNET_FIELD(space, Space);
+}
+/// What the congestion group got later, in a message of its own.
+template <class Io, Is<CongestionState> S, class M>
+void transfer_later(Io& io, S& s, M m) {
+    auto& [cwnd, ssthresh, bytes_acked, last_sent, algorithm, is_cut, cut_until, is_limited, flight_max, flight_until,
+           used, used_since, prior_cwnd, prior_ssthresh, pace_left, cubic, prior_cubic, hystart] = s;
+    KEEPNET_LATER_FIELD(algorithm, Algorithm, CongestionAlgorithm::newreno);
+    KEEPNET_FIELD(is_cut, IsCut);
+    KEEPNET_FIELD(cut_until, CutUntil);
+    KEEPNET_FIELD(is_limited, IsLimited);
+    KEEPNET_FIELD(flight_max, FlightMax);
+    KEEPNET_FIELD(flight_until, FlightUntil);
+    KEEPNET_FIELD(used, Used);
+    KEEPNET_FIELD(used_since, UsedSince);
+    KEEPNET_FIELD(prior_cwnd, PriorCwnd);
+    KEEPNET_FIELD(prior_ssthresh, PriorSsthresh);
+    KEEPNET_FIELD(pace_left, PaceLeft);
+    transfer(io, cubic, m.getCubic());
+    transfer(io, prior_cubic, m.getPriorCubic());
+    transfer(io, hystart, m.getHystart());
 }
 template <class Io, Is<RecoveryState> S, class M>
 void transfer(Io& io, S& s, M m) {
@@ -121,7 +195,7 @@ void transfer(Io& io, S& s, M m) {
 }
 template <class Io, Is<TcpTimers> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork] = s;
+    auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork, pace] = s;
     KEEPNET_FIELD(retransmit, Retransmit);
     KEEPNET_FIELD(persist, Persist);
     KEEPNET_FIELD(delayed_ack, DelayedAck);
@@ -129,6 +203,7 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(time_wait, TimeWait);
     KEEPNET_FIELD(user_timeout, UserTimeout);
     KEEPNET_FIELD(cork, Cork);
+    KEEPNET_FIELD(pace, Pace);
 }
 template <class Io, Is<TcpConnectionState> S, class M>
 void transfer(Io& io, S& s, M m) {
@@ -136,7 +211,7 @@ void transfer(Io& io, S& s, M m) {
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict] = s;
+           verdict, ecn, mtu_search, tuning] = s;
     KEEPNET_FIELD(phase, Phase);
     KEEPNET_FIELD(policy, Policy);
     KEEPNET_LATER_FIELD(send_policy, SendPolicy, policy);
@@ -180,6 +255,14 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(last_invalid_ack, LastInvalidAck);
     KEEPNET_FIELD(error, Error);
     KEEPNET_FIELD(verdict, Verdict);
+    if constexpr (Io::encodes) {
+        transfer_later(io, congestion, m.initControl());
+    } else {
+        transfer_later(io, congestion, m.getControl());
+    }
+    transfer(io, ecn, m.getControl().getEcn());
+    transfer(io, mtu_search, m.getControl().getMtuSearch());
+    transfer(io, tuning, m.getControl().getTuning());
 }
 #undef KEEPNET_LATER_FIELD
 #undef KEEPNET_FIELD

@@ -23,6 +23,14 @@ struct SchemaOf<DurabilityPolicy> {
     using Type = schema::DurabilityPolicy;
 };
 template <>
+struct SchemaOf<CongestionAlgorithm> {
+    using Type = schema::CongestionAlgorithm;
+};
+template <>
+struct SchemaOf<EcnMode> {
+    using Type = schema::EcnMode;
+};
+template <>
 struct SchemaOf<Verdict> {
     using Type = schema::Verdict;
 };
@@ -60,6 +68,11 @@ KEEPNET_SAME(DurabilityPolicy, none, NONE);
 KEEPNET_SAME(DurabilityPolicy, snapshot, SNAPSHOT);
 KEEPNET_SAME(DurabilityPolicy, journal, JOURNAL);
 KEEPNET_SAME(DurabilityPolicy, untracked, UNTRACKED);
+KEEPNET_SAME(CongestionAlgorithm, newreno, NEWRENO);
+KEEPNET_SAME(CongestionAlgorithm, cubic, CUBIC);
+KEEPNET_SAME(EcnMode, off, OFF);
+KEEPNET_SAME(EcnMode, respond, RESPOND);
+KEEPNET_SAME(EcnMode, request, REQUEST);
 KEEPNET_SAME(SuspendPhase, running, RUNNING);
 KEEPNET_SAME(SuspendPhase, draining, DRAINING);
 KEEPNET_SAME(SuspendPhase, suspended, SUSPENDED);

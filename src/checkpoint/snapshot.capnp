@@ -306,6 +306,9 @@ struct Socket {
     userTimeout @32 :Int64;         # duration
     linger @33 :Int64;              # duration
     sendPolicy @37 :DurabilityPolicy;  # invalid: as policy
+    congestion @38 :CongestionAlgorithm;  # invalid: newreno
+    ecn @39 :EcnMode;               # invalid: off
+    receiveBufferFixed @40 :Bool;
   }
   connection @34 :UInt64;           # handle of a TcpConnection
   listener @35 :UInt64;             # handle of a TcpListener
@@ -410,6 +413,7 @@ struct TcpConnection {
     timeWait @81 :Int64;            # instant
     userTimeout @82 :Int64;         # instant
     cork @83 :Int64;                # instant
+    pace @123 :Int64 = 9223372036854775807;  # instant
   }
   sendQueue :group { head @84 :UInt32; tail @85 :UInt32; nodes @86 :UInt32; bytes @87 :UInt32; }
   receiveQueue :group { head @88 :UInt32; tail @89 :UInt32; nodes @90 :UInt32; bytes @91 :UInt32; }
@@ -438,6 +442,66 @@ struct TcpConnection {
   verdict @117 :Verdict;
   sendPolicy @120 :DurabilityPolicy; # invalid: as policy
   cookieUntil @121 :Int64 = 9223372036854775807;  # instant; made from a SYN cookie that is good until then
+  control @122 :TcpControl;
+}
+struct TcpControl {                 # congestion and flow control, as far as they came after version 1.1
+  algorithm @0 :CongestionAlgorithm;  # invalid: newreno
+  isCut @1 :Bool;
+  cutUntil @2 :UInt32;
+  isLimited @3 :Bool;
+  flightMax @4 :UInt32;
+  flightUntil @5 :UInt32;
+  used @6 :UInt32;
+  usedSince @7 :Int64;              # instant
+  priorCwnd @8 :UInt32;
+  priorSsthresh @9 :UInt32;
+  paceLeft @10 :UInt32;
+  cubic :group {
+    epochStart @11 :Int64 = 9223372036854775807;  # instant
+    k @12 :Int64;                   # duration
+    wMax @13 :UInt32;
+    wEst @14 :UInt32;
+    wEstRest @15 :UInt32;
+    cwndPrior @16 :UInt32;
+  }
+  priorCubic :group {
+    epochStart @17 :Int64 = 9223372036854775807;  # instant
+    k @18 :Int64;                   # duration
+    wMax @19 :UInt32;
+    wEst @20 :UInt32;
+    wEstRest @21 :UInt32;
+    cwndPrior @22 :UInt32;
+  }
+  hystart :group {
+    lastRtt @23 :Int64;             # duration
+    roundRtt @24 :Int64;            # duration
+    cssBaseline @25 :Int64;         # duration
+    roundEnd @26 :UInt32;
+    samples @27 :UInt8;
+    cssRounds @28 :UInt8;
+    inRound @29 :Bool;
+  }
+  ecn :group { requested @30 :Bool; enabled @31 :Bool; echo @32 :Bool; cwrOwed @33 :Bool; }
+  mtuSearch :group {
+    active @34 :Bool;
+    low @35 :UInt16;
+    high @36 :UInt16;
+    probe @37 :UInt16;
+    probeEnd @38 :UInt32;
+    next @39 :Int64 = 9223372036854775807;  # instant
+  }
+  tuning :group {
+    fixed @40 :Bool;
+    quickAcks @41 :UInt8;
+    interactive @42 :Bool;
+    lastText @43 :Int64 = -9223372036854775808;  # instant
+    rtt @44 :Int64;                 # duration
+    rttEnd @45 :UInt32;
+    rttSince @46 :Int64 = -9223372036854775808;  # instant
+    seq @47 :UInt32;
+    since @48 :Int64 = -9223372036854775808;  # instant
+    space @49 :UInt32;
+  }
 }
 struct CutEdge {
   cut @0 :UInt32;
@@ -521,6 +585,8 @@ struct Buffer {
 
 enum SocketKind { invalid @0; tcp @1; udp @2; }
 enum DurabilityPolicy { invalid @0; none @1; snapshot @2; journal @3; untracked @4; }
+enum CongestionAlgorithm { invalid @0; newreno @1; cubic @2; }
+enum EcnMode { invalid @0; off @1; respond @2; request @3; }
 enum SuspendPhase { invalid @0; running @1; draining @2; suspended @3; }
 enum AddressStatus { invalid @0; tentative @1; optimistic @2; preferred @3; deprecated @4; duplicate @5; }
 enum NeighborPhase { invalid @0; incomplete @1; reachable @2; stale @3; delay @4; probe @5; }

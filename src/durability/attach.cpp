@@ -31,6 +31,16 @@ struct Range<DurabilityPolicy> {
     static constexpr bool zero = false;
 };
 template <>
+struct Range<CongestionAlgorithm> {
+    static constexpr auto last = CongestionAlgorithm::cubic;
+    static constexpr bool zero = false;
+};
+template <>
+struct Range<EcnMode> {
+    static constexpr auto last = EcnMode::request;
+    static constexpr bool zero = false;
+};
+template <>
 struct Range<Verdict> {
     static constexpr auto last = last_verdict;
     static constexpr bool zero = false;

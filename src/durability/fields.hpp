@@ -117,11 +117,17 @@ template <Is<SocketOptions> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [receive_buffer, send_buffer, max_segment, hop_limit, traffic_class, keep_alive_probes, no_delay, cork,
            quick_ack, keep_alive, reuse_address, hold_output, policy, send_policy, keep_alive_idle,
-           keep_alive_interval, user_timeout, linger] = s;
+           keep_alive_interval, user_timeout, linger, congestion, ecn, receive_buffer_fixed] = s;
     f(receive_buffer), f(send_buffer), f(max_segment), f(hop_limit), f(traffic_class), f(keep_alive_probes);
     f(no_delay), f(cork), f(quick_ack), f(keep_alive), f(reuse_address), f(hold_output), f(policy);
     f(send_policy);
     f(keep_alive_idle), f(keep_alive_interval), f(user_timeout), f(linger);
+}
+/// What came after the first release lies behind all that was there before: a journal's objects end where an older
+/// build's did.
+template <Is<SocketOptions> S, class F>
+void for_each_later_field(S& s, F&& f) {
+    f(s.congestion), f(s.ecn), f(s.receive_buffer_fixed);
 }
 template <Is<SocketState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -130,6 +136,7 @@ void for_each_field(S& s, F&& f) {
     f(kind), f(is_bound), f(claimed), f(receive_shut), f(error), f(verdict);
     for_each_field(local, f), for_each_field(remote, f), for_each_field(options, f);
     f(connection), f(listener), f(udp);
+    for_each_later_field(options, f);
 }
 template <Is<UdpSocketState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -184,8 +191,41 @@ void for_each_field(S& s, F&& f) {
 }
 template <Is<CongestionState> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [cwnd, ssthresh, bytes_acked, last_sent] = s;
+    auto& [cwnd, ssthresh, bytes_acked, last_sent, algorithm, is_cut, cut_until, is_limited, flight_max, flight_until,
+           used, used_since, prior_cwnd, prior_ssthresh, pace_left, cubic, prior_cubic, hystart] = s;
     f(cwnd), f(ssthresh), f(bytes_acked), f(last_sent);
+}
+template <Is<CubicState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [epoch_start, k, w_max, w_est, w_est_rest, cwnd_prior] = s;
+    f(epoch_start), f(k), f(w_max), f(w_est), f(w_est_rest), f(cwnd_prior);
+}
+template <Is<HystartState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [last_rtt, round_rtt, css_baseline, round_end, samples, css_rounds, in_round] = s;
+    f(last_rtt), f(round_rtt), f(css_baseline), f(round_end), f(samples), f(css_rounds), f(in_round);
+}
+template <Is<CongestionState> S, class F>
+void for_each_later_field(S& s, F&& f) {
+    f(s.algorithm), f(s.is_cut), f(s.cut_until), f(s.is_limited), f(s.flight_max), f(s.flight_until), f(s.used);
+    f(s.used_since), f(s.prior_cwnd), f(s.prior_ssthresh), f(s.pace_left);
+    for_each_field(s.cubic, f), for_each_field(s.prior_cubic, f), for_each_field(s.hystart, f);
+}
+template <Is<EcnState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [requested, enabled, echo, cwr_owed] = s;
+    f(requested), f(enabled), f(echo), f(cwr_owed);
+}
+template <Is<MtuSearchState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [active, low, high, probe, probe_end, next] = s;
+    f(active), f(low), f(high), f(probe), f(probe_end), f(next);
+}
+template <Is<ReceiveTuning> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [fixed, quick_acks, interactive, last_text, rtt, rtt_end, rtt_since, seq, since, space] = s;
+    f(fixed), f(quick_acks), f(interactive), f(last_text), f(rtt), f(rtt_end), f(rtt_since), f(seq), f(since);
+    f(space);
 }
 template <Is<RecoveryState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -206,7 +246,7 @@ void for_each_field(S& s, F&& f) {
 }
 template <Is<TcpTimers> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork] = s;
+    auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork, pace] = s;
     f(retransmit), f(persist), f(delayed_ack), f(keep_alive), f(time_wait, Ages{}), f(user_timeout), f(cork);
 }
 template <Is<TcpConnectionState> S, class F>
@@ -215,7 +255,7 @@ void for_each_field(S& s, F&& f) {
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict] = s;
+           verdict, ecn, mtu_search, tuning] = s;
     f(phase), f(policy), f(send_policy);
     for_each_field(local, f), for_each_field(remote, f);
     f(socket), f(listener), f(accept_next);
@@ -227,7 +267,11 @@ void for_each_field(S& s, F&& f) {
     f(window_update_owed), f(probe_owed), f(rst_owed), f(fin_ack_owed), f(resume_owed), f(receive_abandoned);
     f(tombstone), f(segments_since_ack), f(probes_sent), f(push_seq_valid), f(push_seq), f(last_heard);
     f(last_invalid_ack), f(error), f(verdict);
-    f(cookie_until);  // last: a journal's objects end where an older build's did
+    // Later fields come last: a journal's objects end where an older build's did.
+    f(cookie_until);
+    for_each_later_field(congestion, f);
+    f(timers.pace);
+    for_each_field(ecn, f), for_each_field(mtu_search, f), for_each_field(tuning, f);
 }
 
 }  // namespace keepnet::durability

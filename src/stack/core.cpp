@@ -74,7 +74,9 @@ Error check_config(const StackConfig& config) {
         t.initial_window_segments == 0 || t.rto_min.ns <= 0 || t.rto_max < t.rto_min || t.msl.ns <= 0 ||
         t.delayed_ack.ns < 0 || t.delayed_ack >= milliseconds(500) || t.syn_cookie_lifetime.ns <= 0 ||
         t.ephemeral_first == 0 || t.ephemeral_first > t.ephemeral_last || t.timestamp_reservation.ns < 0 ||
-        t.suspend_drain_max < t.suspend_drain_min || t.keepalive_idle.ns <= 0 || t.keepalive_interval.ns <= 0) {
+        t.suspend_drain_max < t.suspend_drain_min || t.keepalive_idle.ns <= 0 || t.keepalive_interval.ns <= 0 ||
+        t.congestion < CongestionAlgorithm::newreno || t.congestion > CongestionAlgorithm::cubic ||
+        t.ecn < EcnMode::off || t.ecn > EcnMode::request) {
         return Error::invalid_argument;
     }
     const PollConfig& p = config.poll;

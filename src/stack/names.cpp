@@ -32,6 +32,25 @@ std::string_view name(DurabilityPolicy policy) {
     return "invalid";
 }
 
+std::string_view name(CongestionAlgorithm algorithm) {
+    switch (algorithm) {
+        case CongestionAlgorithm::invalid: break;
+        case CongestionAlgorithm::newreno: return "newreno";
+        case CongestionAlgorithm::cubic: return "cubic";
+    }
+    return "invalid";
+}
+
+std::string_view name(EcnMode mode) {
+    switch (mode) {
+        case EcnMode::invalid: break;
+        case EcnMode::off: return "off";
+        case EcnMode::respond: return "respond";
+        case EcnMode::request: return "request";
+    }
+    return "invalid";
+}
+
 std::string_view name(Verdict verdict) {
     switch (verdict) {
         case Verdict::invalid: return "invalid";

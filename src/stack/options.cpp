@@ -21,6 +21,11 @@ bool put(Duration& field, std::int64_t value, std::int64_t low, std::int64_t hig
     return true;
 }
 
+template <class E>
+bool put_enum(E& field, std::int64_t value, E low, E high) {
+    return put(field, value, static_cast<std::int64_t>(low), static_cast<std::int64_t>(high));
+}
+
 constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t duration_max_ns = 365LL * 86'400 * second_ns;
 
@@ -74,6 +79,10 @@ bool put_option(SocketState& s, const StackConfig& config, SocketOption option, 
         case SocketOption::policy: return put_policy(s, value);
         case SocketOption::send_policy: return put_send_policy(s, value);
         case SocketOption::hold_output: return !is_tcp && put(o.hold_output, value, 0, 1);
+        case SocketOption::congestion:
+            return is_tcp && put_enum(o.congestion, value, CongestionAlgorithm::newreno, CongestionAlgorithm::cubic);
+        case SocketOption::ecn:
+            return is_tcp && !s.connection && !s.listener && put_enum(o.ecn, value, EcnMode::off, EcnMode::request);
     }
     return false;
 }
@@ -99,12 +108,14 @@ std::int64_t get_option(const SocketOptions& o, SocketOption option) {
         case SocketOption::policy: return static_cast<std::int64_t>(o.policy);
         case SocketOption::send_policy: return static_cast<std::int64_t>(o.send_policy);
         case SocketOption::hold_output: return o.hold_output ? 1 : 0;
+        case SocketOption::congestion: return static_cast<std::int64_t>(o.congestion);
+        case SocketOption::ecn: return static_cast<std::int64_t>(o.ecn);
     }
     return -1;
 }
 
 bool is_known(SocketOption option) {
-    return option > SocketOption::invalid && option <= SocketOption::send_policy;
+    return option > SocketOption::invalid && option <= SocketOption::ecn;
 }
 
 Readiness readiness_of(Core& core, const SocketState& s) {

@@ -29,6 +29,8 @@ SocketOptions default_options(const World& w, SocketKind kind) {
     o.keep_alive_interval = config.tcp.keepalive_interval;
     o.keep_alive_probes = config.tcp.keepalive_probes;
     o.policy = o.send_policy = w.stack().default_policy;
+    o.congestion = config.tcp.congestion;
+    o.ecn = config.tcp.ecn;
     return o;
 }
 

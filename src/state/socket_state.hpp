@@ -39,6 +39,9 @@ struct SocketOptions {
     Duration keep_alive_interval{};
     Duration user_timeout{};            ///< 0: TcpConfig::data_give_up
     Duration linger{-1};                ///< -1: off
+    CongestionAlgorithm congestion = CongestionAlgorithm::newreno;
+    EcnMode ecn = EcnMode::off;
+    bool receive_buffer_fixed = false;  ///< set by the application: no auto-tuning
 };
 
 struct SocketState {

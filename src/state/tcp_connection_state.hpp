@@ -66,12 +66,79 @@ struct RttState {
     Instant timed_at{};
 };
 
+/// RFC 9438 4.1.2, in bytes.
+struct CubicState {
+    Instant epoch_start = never;   ///< never: it begins with the next ACK in congestion avoidance
+    Duration k{};                  ///< K: from epoch_start until the window is w_max again
+    std::uint32_t w_max = 0;
+    std::uint32_t w_est = 0;       ///< what Reno would have
+    std::uint32_t w_est_rest = 0;  ///< of the last division (there is no floating point here)
+    std::uint32_t cwnd_prior = 0;  ///< before the last reduction; 0: there was none
+};
+
+/// RFC 9406 4.2.
+struct HystartState {
+    Duration last_rtt{};           ///< lastRoundMinRTT; 0: none
+    Duration round_rtt{};          ///< currentRoundMinRTT; 0: none
+    Duration css_baseline{};       ///< cssBaselineMinRtt; 0: not in conservative slow start
+    Seq round_end{};               ///< windowEnd
+    std::uint8_t samples = 0;      ///< rttSampleCount
+    std::uint8_t css_rounds = 0;
+    bool in_round = false;         ///< round_end has a meaning
+};
+
 /// Congestion control: a value and pure functions beside it (tcp/congestion/).
 struct CongestionState {
     std::uint32_t cwnd = 0;        ///< bytes
     std::uint32_t ssthresh = 0;    ///< bytes
-    std::uint32_t bytes_acked = 0; ///< towards the next increase (RFC 3465)
+    std::uint32_t bytes_acked = 0; ///< towards the next increase (RFC 3465; CUBIC: what a division left)
     Instant last_sent{};           ///< RFC 5681 4.1: restart window after an idle RTO
+    CongestionAlgorithm algorithm = CongestionAlgorithm::newreno;
+    bool is_cut = false;           ///< what was sent before cut_until has had its reduction (RFC 3168 6.1.2)
+    Seq cut_until{};
+    bool is_limited = false;       ///< the window, and nothing else, has kept data back in this round (RFC 7661)
+    std::uint32_t flight_max = 0;  ///< bytes: most in flight in this round
+    Seq flight_until{};            ///< the round ends when this is acknowledged
+    std::uint32_t used = 0;        ///< bytes: most in flight since the window was last used in full (RFC 2861)
+    Instant used_since{};
+    std::uint32_t prior_cwnd = 0;  ///< for an undo: before the last reduction; 0: nothing to undo
+    std::uint32_t prior_ssthresh = 0;
+    std::uint32_t pace_left = 0;   ///< bytes of a burst that may leave before timers.pace
+    CubicState cubic{};
+    CubicState prior_cubic{};
+    HystartState hystart{};
+};
+
+/// RFC 3168 6.1.
+struct EcnState {
+    bool requested = false;        ///< our SYN says so, or the peer's said so and our SYN-ACK does
+    bool enabled = false;          ///< agreed
+    bool echo = false;             ///< CE came: ECE on every ACK until the peer's CWR
+    bool cwr_owed = false;         ///< the window was cut: CWR on the next new segment
+};
+
+/// RFC 4821: payload sizes that do and do not get through.
+struct MtuSearchState {
+    bool active = false;           ///< a black hole was met
+    std::uint16_t low = 0;         ///< bytes of IPv6 packet known to pass
+    std::uint16_t high = 0;        ///< ... that may pass
+    std::uint16_t probe = 0;       ///< ... of the probe that is out; 0: none
+    Seq probe_end{};               ///< behind its text
+    Deadline next = never;         ///< no probe before
+};
+
+/// Auto-tuning of the receive buffer (dynamic right-sizing), and the first ACKs of a connection.
+struct ReceiveTuning {
+    bool fixed = false;            ///< the application has set the buffer
+    std::uint8_t quick_acks = 0;   ///< segments that are still acknowledged at once
+    bool interactive = false;      ///< answers ride on data: ACKs wait for it
+    Instant last_text = long_ago;  ///< when text came last
+    Duration rtt{};                ///< as a receiver sees it, the time of a commit included; 0: none yet
+    Seq rtt_end{};                 ///< a window from rtt_since on
+    Instant rtt_since = long_ago;  ///< long_ago: no measurement under way
+    Seq seq{};                     ///< what the application had taken at since
+    Instant since = long_ago;
+    std::uint32_t space = 0;       ///< bytes the application took in the best round trip so far
 };
 
 /// Loss recovery (tcp/recovery/): NewReno, RFC 6582.
@@ -113,6 +180,7 @@ struct TcpTimers {
     Deadline time_wait = never;    ///< 2 MSL, or FIN-WAIT-2 of an orphan
     Deadline user_timeout = never; ///< give up
     Deadline cork = never;
+    Deadline pace = never;         ///< the rest of a burst waits
 };
 
 /// What the connection needs of SocketOptions, also before it has a socket and after that is gone.
@@ -175,6 +243,9 @@ struct TcpConnectionState {
     Instant last_invalid_ack = long_ago;          ///< rate limit of answers to unacceptable segments
     Error error = Error::invalid;        ///< why it ended; before that, what the network last said (soft)
     Verdict verdict = Verdict::not_restored;
+    EcnState ecn{};
+    MtuSearchState mtu_search{};
+    ReceiveTuning tuning{};
 };
 
 /// The SYN is the first thing in the send stream until it is acknowledged.

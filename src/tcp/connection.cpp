@@ -149,6 +149,8 @@ std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const End
     c.remote = remote;
     c.policy = holds_output(options.policy) ? options.policy : DurabilityPolicy::none;
     c.send_policy = holds_output(options.send_policy) ? options.send_policy : DurabilityPolicy::none;
+    c.congestion.algorithm = options.congestion == CongestionAlgorithm::cubic ? CongestionAlgorithm::cubic
+                                                                              : CongestionAlgorithm::newreno;
     c.last_heard = cx.now;
     c.rtt.rto = cx.w.config().tcp.rto_initial;
     c.flow_label = ip::flow_label(cx, local.address, remote.address, local.port, remote.port,

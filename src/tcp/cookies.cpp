@@ -4,7 +4,7 @@
 #include <array>
 
 #include "tcp/acceptance.hpp"
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -222,7 +222,8 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     c.snd.wnd_max = c.snd.wnd;
     c.snd.wl1 = s.repr.seq;
     c.snd.wl2 = s.repr.ack;
-    c.congestion = congestion::begin(c.mss, w.config().tcp.initial_window_segments, cx.now);
+    c.congestion =
+        congestion::begin(c.congestion.algorithm, c.mss, w.config().tcp.initial_window_segments, cx.now);
     c.cookie_until = cookie_end(cx);
     c.phase = TcpPhase::established;
     const bool queued = queue_for_accept(cx, c);

@@ -1,10 +1,7 @@
 // The marks of DURABILITY 1: what went past them, what a commit lets out, what a restore makes of them.
 #include <algorithm>
 
-#include "tcp/congestion/newreno.hpp"
 #include "tcp/queues.hpp"
-#include "tcp/recovery/newreno.hpp"
-#include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {

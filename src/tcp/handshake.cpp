@@ -4,7 +4,7 @@
 #include <array>
 
 #include "tcp/acceptance.hpp"
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
@@ -128,7 +128,8 @@ void establish(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     c.snd.una = s.repr.ack;
     c.snd.nxt = max_seq(c.snd.nxt, c.snd.una);
     // RFC 5681 3.1: one segment after a SYN was lost.
-    c.congestion = congestion::begin(c.mss, syn_was_lost ? 1U : config.initial_window_segments, cx.now);
+    c.congestion = congestion::begin(c.congestion.algorithm, c.mss, syn_was_lost ? 1U : config.initial_window_segments,
+                                     cx.now);
     if (syn_was_lost) c.congestion.cwnd = c.mss;
     c.phase = c.snd.fin_queued ? TcpPhase::fin_wait_1 : TcpPhase::established;
     c.timers.retransmit = never;

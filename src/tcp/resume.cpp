@@ -1,6 +1,6 @@
 // A state that has just been decoded or adopted: everything derived, and DURABILITY 8 for each connection.
 #include "ip/inherited.hpp"
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -65,12 +65,10 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
         c.snd.max = c.snd.iss + 1;
         return;
     }
-    recovery::restart(c.recovery, {c.snd.una, c.snd.max, 0, c.mss});
+    recovery::restart(c.recovery, congestion::view_of(c, cx.now));
     // Into a closed window nothing was sent: the persist timer asks.
     c.recovery.retransmit_owed = c.snd.max != c.snd.una && c.snd.wnd != 0;
-    c.congestion.cwnd = congestion::initial_window(c.mss, config.initial_window_segments);
-    c.congestion.bytes_acked = 0;
-    c.congestion.last_sent = cx.now;
+    congestion::restart(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments);
 }
 
 /// The secrets stay for another lifetime (durability::renew), and what they made stays good as long.

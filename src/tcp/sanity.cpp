@@ -25,6 +25,9 @@ bool is_send_side_sane(const TcpConnectionState& c) {
     if (c.send_queue.bytes > window_max || c.mss < mss_min) return false;
     const std::uint32_t end = snd_end(c) - s.una;
     if (s.nxt - s.una > end || s.max - s.una > end || s.nxt - s.una > s.max - s.una) return false;
+    if (c.congestion.algorithm != CongestionAlgorithm::newreno && c.congestion.algorithm != CongestionAlgorithm::cubic) {
+        return false;
+    }
     if (is_syn_unacked(c) && (s.una != s.iss || s.max - s.iss > 1)) return false;
     if (!is_syn_unacked(c) &&
         (c.congestion.cwnd < c.mss || c.congestion.cwnd > window_max || c.congestion.ssthresh < c.mss)) {

@@ -1,7 +1,7 @@
 // A segment for a connection whose peer's SYN is known: RFC 9293 3.10.7.4, step by step, with RFC 5961's
 // answers to blind guesses and RFC 7323's timestamps.
 #include "tcp/acceptance.hpp"
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/cookies.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/newreno.hpp"
@@ -211,11 +211,11 @@ bool advance_una(TcpContext& cx, TcpConnectionState& c, Seq ack) {
 void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     const Seq ack = s.repr.ack;
     const std::uint32_t acked = ack - c.snd.una;
-    const recovery::View view{c.snd.una, c.snd.max, c.snd.nxt - c.snd.una, c.mss};
+    const congestion::View view = congestion::view_of(c, cx.now);
     measure_round_trip(cx, c, s);
     const bool fin_acked = advance_una(cx, c, ack);
     if (recovery::on_new_ack(c.recovery, c.congestion, view, ack)) {
-        congestion::on_ack(c.congestion, acked, c.mss, view.flight);
+        congestion::on_ack(c.congestion, view, acked);
     }
     c.timers.user_timeout = never;  // progress: settle() starts it anew if something is still under way
     c.timers.retransmit = c.snd.nxt != c.snd.una ? cx.now + current_rto(c.rtt, cx.w.config().tcp) : never;
@@ -229,14 +229,18 @@ void on_repeated_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     // RFC 5681 2: a duplicate acknowledgement carries nothing else.
     const std::uint32_t wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
     if (!after(c.snd.max, c.snd.una) || s.length() != 0 || wnd != c.snd.wnd || wnd == 0) return;
-    const recovery::View view{c.snd.una, c.snd.max, c.snd.nxt - c.snd.una, c.mss};
+    const congestion::View view = congestion::view_of(c, cx.now);
     if (recovery::on_duplicate_ack(c.recovery, c.congestion, view)) ++cx.w.count().tcp_fast_retransmits;
+}
+
+void on_sample(const TcpContext& cx, TcpConnectionState& c, Duration sample) {
+    take_sample(c.rtt, sample, cx.w.config().tcp);
+    congestion::on_round_trip(c.congestion, congestion::view_of(c, cx.now), sample);
 }
 
 }  // namespace
 
 void measure_round_trip(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
-    const TcpConfig& config = cx.w.config().tcp;
     if (c.ts.enabled && s.repr.options.timestamps) {
         const std::uint32_t elapsed_ms = timestamp_now(cx, c.ts.offset) - s.repr.options.timestamps->tsecr;
         // What was sent before a restart measures our outage, not the path (DURABILITY 8); an echo from the
@@ -244,11 +248,11 @@ void measure_round_trip(TcpContext& cx, TcpConnectionState& c, const Segment& s)
         const std::int64_t sent_ns =
             wire_clock_ns(cx.w.stack(), cx.now) - std::int64_t{elapsed_ms} * 1'000'000;
         if (elapsed_ms > 0x7fff'ffff || sent_ns < cx.w.stack().wire_clock_resumed_ns - 1'000'000) return;
-        return take_sample(c.rtt, milliseconds(elapsed_ms), config);
+        return on_sample(cx, c, milliseconds(elapsed_ms));
     }
     if (!c.rtt.timing || before(s.repr.ack, c.rtt.timed)) return;
     c.rtt.timing = false;
-    take_sample(c.rtt, cx.now - c.rtt.timed_at, config);
+    on_sample(cx, c, cx.now - c.rtt.timed_at);
 }
 
 bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {

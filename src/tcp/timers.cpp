@@ -1,5 +1,5 @@
 // Deadlines that have passed: RFC 6298 5, RFC 9293 3.8 (give up, probes, keep-alive), 3.10.8 (TIME-WAIT).
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -27,8 +27,8 @@ void on_retransmit(TcpContext& cx, TcpConnectionState& c) {
         c.snd.nxt = c.snd.iss;
         return;
     }
-    const recovery::View view{c.snd.una, c.snd.max, c.snd.nxt - c.snd.una, c.mss};
-    congestion::on_timeout(c.congestion, view.flight, c.mss, first);
+    const congestion::View view = congestion::view_of(c, cx.now);
+    congestion::on_timeout(c.congestion, view, first);
     recovery::on_timeout(c.recovery, view);
     // Go back; what has arrived in spite of it will be acknowledged and skipped.
     c.snd.nxt = c.snd.una;

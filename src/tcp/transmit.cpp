@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tcp/acceptance.hpp"
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/cookies.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/rtt.hpp"
@@ -243,8 +243,8 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         c.rtt.timing = false;  // RFC 6298 3: whose ACK is the next one?
     } else {
         if (p.kind == Plan::Kind::data && c.snd.max == c.snd.una) {
-            c.congestion.cwnd = congestion::window_after_idle(
-                c.congestion, c.mss, config.initial_window_segments, cx.now, current_rto(c.rtt, config));
+            congestion::before_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments,
+                                    current_rto(c.rtt, config));
         }
         if (!c.rtt.timing) {
             c.rtt.timing = true;
@@ -265,6 +265,10 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
     c.snd.max = max_seq(c.snd.max, end);
     if (p.bytes != 0 && p.bytes < c.mss) c.snd.sml = end;
     c.congestion.last_sent = cx.now;
+    if (is_first && p.kind == Plan::Kind::data) {
+        congestion::after_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments,
+                               current_rto(c.rtt, config));
+    }
     if (c.timers.retransmit == never && (is_first || !is_planted(Fault::timer_not_rearmed))) {
         c.timers.retransmit = cx.now + current_rto(c.rtt, config);
     }

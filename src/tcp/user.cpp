@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tcp/acceptance.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/verbs.hpp"
 
@@ -296,6 +297,7 @@ void on_option(TcpContext& cx, Handle<SocketState> socket, SocketOption option) 
     if (option == SocketOption::keep_alive || option == SocketOption::keep_alive_idle)
         c->timers.keep_alive = never;
     if (option == SocketOption::quick_ack && o.quick_ack && c->timers.delayed_ack != never) c->ack_now = true;
+    if (option == SocketOption::congestion) congestion::change_algorithm(c->congestion, o.congestion);
     if (option == SocketOption::user_timeout && is_synchronized(*c)) c->timers.user_timeout = never;
     cx.w.notify(socket);
     settle(cx, *c);

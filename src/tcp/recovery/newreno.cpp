@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 
 namespace keepnet::tcp::recovery {
 
@@ -25,9 +25,8 @@ bool on_duplicate_ack(RecoveryState& r, CongestionState& s, const View& v) {
     r.in_recovery = true;
     r.recover = v.max;
     r.retransmit_owed = true;
-    s.ssthresh = congestion::loss_threshold(v.flight, v.mss);
+    congestion::on_loss(s, v);
     s.cwnd = s.ssthresh + duplicate_threshold * v.mss;
-    s.bytes_acked = 0;
     return true;
 }
 

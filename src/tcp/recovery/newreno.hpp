@@ -5,16 +5,12 @@
 #include <cstdint>
 
 #include "state/tcp_connection_state.hpp"
+#include "tcp/congestion/congestion.hpp"
 
 namespace keepnet::tcp::recovery {
 
 /// What recovery looks at: the send window, segment size and what is in flight.
-struct View {
-    Seq una{};  ///< before the ACK that is looked at
-    Seq max{};
-    std::uint32_t flight = 0;  ///< bytes
-    std::uint32_t mss = 0;
-};
+using View = congestion::View;
 
 /// A duplicate ACK (RFC 5681 2). True: it began fast retransmit; the segment at una is owed.
 bool on_duplicate_ack(RecoveryState& r, CongestionState& s, const View& v);

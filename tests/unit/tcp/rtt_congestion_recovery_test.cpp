@@ -1,7 +1,7 @@
 // The pure parts of sending: RTO, congestion window, NewReno.
 #include <catch2/catch_test_macros.hpp>
 
-#include "tcp/congestion/newreno.hpp"
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
 
@@ -11,6 +11,16 @@ using namespace keepnet::literals;
 
 namespace {
 constexpr std::uint32_t mss = 1000;
+
+CongestionState begin() { return congestion::begin(CongestionAlgorithm::newreno, mss, 10, {}); }
+congestion::View view(std::uint32_t flight) { return {Seq{0}, Seq{flight}, flight, mss}; }
+/// A new round with so much in flight.
+congestion::View sent(CongestionState& s, std::uint32_t flight) {
+    s.flight_until = Seq{0};
+    s.is_cut = false;
+    congestion::after_send(s, view(flight), 10, seconds(1));
+    return view(flight);
+}
 }
 
 TEST_CASE("RFC 6298 2: estimator") {
@@ -53,39 +63,140 @@ TEST_CASE("RFC 6928: initial window") {
 }
 
 TEST_CASE("RFC 5681 3.1: slow start, then one segment a round trip") {
-    CongestionState s = congestion::begin(mss, 10, {});
-    congestion::on_ack(s, mss, mss, s.cwnd);
+    CongestionState s = begin();
+    congestion::View v = sent(s, s.cwnd);
+    congestion::on_ack(s, v, mss);
     CHECK(s.cwnd == 11'000);
-    congestion::on_ack(s, 5 * mss, mss, s.cwnd);
-    CHECK(s.cwnd == 13'000);  // RFC 3465: two segments at most
-    s.ssthresh = s.cwnd;
-    for (std::uint32_t acked = 0; acked < 13'000; acked += mss) {
-        CHECK(s.cwnd == 13'000);
-        congestion::on_ack(s, mss, mss, s.cwnd);
+    congestion::on_ack(s, v, 12 * mss);
+    CHECK(s.cwnd == 19'000);  // RFC 9406 4.2: eight segments at most
+    v.after_timeout = true;
+    congestion::on_ack(s, v, 3 * mss);
+    CHECK(s.cwnd == 20'000);  // RFC 3465 2.3: after a time-out one
+    v = sent(s, s.cwnd);
+    s.ssthresh = 21'000;
+    congestion::on_ack(s, v, 4 * mss);  // the threshold is not passed in slow start
+    CHECK(s.cwnd == 21'000);
+    CHECK(s.bytes_acked == 3 * mss);
+    s.bytes_acked = 0;
+    for (std::uint32_t acked = 0; acked < 21'000; acked += mss) {
+        CHECK(s.cwnd == 21'000);
+        congestion::on_ack(s, v, mss);
     }
-    CHECK(s.cwnd == 14'000);
-    congestion::on_ack(s, 100 * mss, mss, 100);  // hardly anything in flight: no growth
-    CHECK(s.cwnd == 14'000);
+    CHECK(s.cwnd == 22'000);
+}
+
+TEST_CASE("RFC 7661 4.3, RFC 2861 3.2: a window that was not in use does not grow, and decays") {
+    CongestionState s = begin();
+    s.cwnd = 40'000;
+    s.ssthresh = 30'000;
+    congestion::View v = sent(s, 100);
+    congestion::on_ack(s, v, 100 * mss);  // hardly anything in flight
+    CHECK(s.cwnd == 40'000);
+    // In slow start half of the window is enough: it is to become twice as large.
+    s.ssthresh = congestion::window_max;
+    v = sent(s, 20'000);
+    congestion::on_ack(s, v, mss);
+    CHECK(s.cwnd == 40'000);
+    v = sent(s, 21'000);
+    congestion::on_ack(s, v, mss);
+    CHECK(s.cwnd == 41'000);
+    // A time-out in which it was not in use: half way down to what was; the threshold remembers three quarters.
+    s.ssthresh = 20'000;
+    v = sent(s, 15'000);
+    v.now = Instant{} + 1_s;
+    congestion::after_send(s, v, 10, 200_ms);
+    CHECK(s.cwnd == (41'000 + 15'000) / 2);
+    CHECK(s.ssthresh == 30'750);
+    v.now = v.now + 100_ms;
+    congestion::after_send(s, v, 10, 200_ms);
+    CHECK(s.cwnd == 28'000);  // once for each time-out
 }
 
 TEST_CASE("RFC 5681 3.1, 4.1: time-out and idle restart") {
-    CongestionState s = congestion::begin(mss, 10, Instant{0});
+    CongestionState s = begin();
     s.cwnd = 40'000;
-    congestion::on_timeout(s, 30'000, mss, true);
+    congestion::on_timeout(s, view(30'000), true);
     CHECK(s.ssthresh == 15'000);
     CHECK(s.cwnd == mss);
-    congestion::on_timeout(s, mss, mss, false);
+    congestion::on_timeout(s, view(mss), false);
     CHECK(s.ssthresh == 15'000);
     s.cwnd = 40'000;
-    CHECK(congestion::window_after_idle(s, mss, 10, Instant{} + 200_ms, 200_ms) == 40'000);
-    CHECK(congestion::window_after_idle(s, mss, 10, Instant{} + 201_ms, 200_ms) == 14'600 - 4'600);
+    const auto idle = [&](Duration d) {
+        congestion::View v = view(0);
+        v.now = Instant{} + d;
+        congestion::before_send(s, v, 10, 200_ms);
+        return s.cwnd;
+    };
+    CHECK(idle(200_ms) == 40'000);
+    CHECK(idle(201_ms) == 20'000);  // half for each time-out (RFC 2861 3.1)
+    CHECK(s.ssthresh == 30'000);
+    CHECK(idle(500_ms) == 10'000);  // not below the restart window
     s.cwnd = 3000;
-    CHECK(congestion::window_after_idle(s, mss, 10, Instant{} + 1_s, 200_ms) == 3000);
+    CHECK(idle(1_s) == 3000);
+}
+
+TEST_CASE("RFC 3168 6.1.2, RFC 5681 3.1: one reduction for a window's data, whatever says so") {
+    CongestionState s = begin();
+    s.cwnd = 40'000;
+    congestion::View v{Seq{0}, Seq{40'000}, 40'000, mss};
+    CHECK(congestion::on_ecn_echo(s, v));
+    CHECK(s.cwnd == 20'000);
+    CHECK(s.ssthresh == 20'000);
+    CHECK_FALSE(congestion::on_ecn_echo(s, v));
+    v.una = Seq{39'999};
+    congestion::on_loss(s, v);
+    congestion::on_timeout(s, v, true);
+    CHECK(s.ssthresh == 20'000);
+    v = {Seq{40'000}, Seq{60'000}, 20'000, mss};
+    s.cwnd = 20'000;
+    CHECK(congestion::on_ecn_echo(s, v));
+    CHECK(s.ssthresh == 10'000);
+}
+
+TEST_CASE("RFC 5682 3, RFC 9438 4.9: what was no loss is undone") {
+    for (int i = 0; i < 4; ++i) {
+        const auto algorithm = i % 2 == 0 ? CongestionAlgorithm::newreno : CongestionAlgorithm::cubic;
+        CongestionState s = congestion::begin(algorithm, mss, 10, {});
+        s.cwnd = 40'000;
+        s.ssthresh = 30'000;
+        s.cubic.w_max = 50'000;
+        const CongestionState before_it = s;
+        const congestion::View v{Seq{0}, Seq{40'000}, 40'000, mss};
+        i < 2 ? congestion::on_loss(s, v) : congestion::on_timeout(s, v, true);
+        CHECK(s.ssthresh == (algorithm == CongestionAlgorithm::cubic ? 28'000 : 20'000));
+        congestion::undo(s, v);
+        CHECK(s.cwnd == before_it.cwnd);
+        CHECK(s.ssthresh == before_it.ssthresh);
+        CHECK(s.cubic.w_max == before_it.cubic.w_max);
+        CHECK_FALSE(s.is_cut);
+        congestion::on_loss(s, v);  // and the next one is real
+        CHECK(s.ssthresh == (algorithm == CongestionAlgorithm::cubic ? 28'000 : 20'000));
+    }
+    // A mark of the network is never wrong.
+    CongestionState s = begin();
+    const congestion::View v{Seq{0}, Seq{10'000}, 10'000, mss};
+    CHECK(congestion::on_ecn_echo(s, v));
+    congestion::undo(s, v);
+    CHECK(s.cwnd == 5'000);
+}
+
+TEST_CASE("DURABILITY 8: a restored connection has the restart window, and forgets what was under way") {
+    CongestionState s = congestion::begin(CongestionAlgorithm::cubic, mss, 10, {});
+    const congestion::View v{Seq{0}, Seq{40'000}, 40'000, mss, Instant{} + 5_s};
+    s.cwnd = 40'000;
+    congestion::on_loss(s, v);
+    congestion::restart(s, v, 10);
+    CHECK(s.algorithm == CongestionAlgorithm::cubic);
+    CHECK(s.cwnd == 10'000);
+    CHECK(s.ssthresh == 28'000);
+    CHECK_FALSE(s.is_cut);
+    CHECK(s.prior_cwnd == 0);
+    CHECK(s.last_sent == v.now);
 }
 
 TEST_CASE("RFC 5681 3.2, RFC 6582 3.2: fast retransmit, partial and full acknowledgements") {
     RecoveryState r;
-    CongestionState s = congestion::begin(mss, 10, {});
+    CongestionState s = begin();
     s.cwnd = 10 * mss;
     recovery::View v{Seq{0}, Seq{10'000}, 10'000, mss};
     CHECK_FALSE(recovery::on_duplicate_ack(r, s, v));
@@ -112,7 +223,7 @@ TEST_CASE("RFC 5681 3.2, RFC 6582 3.2: fast retransmit, partial and full acknowl
 
 TEST_CASE("RFC 6582 4.1: duplicates after a time-out start no fast retransmit before recover") {
     RecoveryState r;
-    CongestionState s = congestion::begin(mss, 10, {});
+    CongestionState s = begin();
     const recovery::View v{Seq{0}, Seq{10'000}, 10'000, mss};
     recovery::on_timeout(r, v);
     for (int i = 0; i < 5; ++i) CHECK_FALSE(recovery::on_duplicate_ack(r, s, v));
