@@ -29,7 +29,8 @@ MAY_INCLUDE = {
     "posix": set(),
 }
 HOSTED = {"checkpoint", "posix"}  # folders of src/ that are ordinary hosted C++
-HOSTED_PUBLIC = {"checkpoint.hpp", "journal_file.hpp", "posix.h"}  # public headers of those
+HOSTED_PUBLIC = {"checkpoint.hpp", "journal_file.hpp", "posix.h", "posix_runtime.hpp"}  # public headers of those
+SYSTEM_PUBLIC = {"posix.h"}  # is made of the system's own types: sockaddr, msghdr, pollfd, epoll_event
 
 # All of the standard library that the core uses: types and algorithms without a run-time library behind them.
 CORE_STANDARD = set(
@@ -178,7 +179,7 @@ class Checker:
                     self.say(path, line, f'a public header includes "{name}"; write <keepnet/...>')
                 elif name.startswith(("capnp/", "kj/")):
                     self.say(path, line, "a public header includes Cap'n Proto")
-                elif OPERATING_SYSTEM.search(name) and not rest.startswith("asio/"):
+                elif OPERATING_SYSTEM.search(name) and not rest.startswith("asio/") and rest not in SYSTEM_PUBLIC:
                     self.say(path, line, f"a public header includes <{name}> of the operating system")
                 elif name.startswith("boost/") and not rest.startswith("asio/"):
                     self.say(path, line, f"a public header includes <{name}>")

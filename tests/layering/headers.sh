@@ -33,7 +33,7 @@ reap() {
 }
 while IFS= read -r file; do
     case $file in
-        include/keepnet/checkpoint.hpp | include/keepnet/posix.h | include/keepnet/asio/*)
+        include/keepnet/checkpoint.hpp | include/keepnet/posix.h | include/keepnet/posix_runtime.hpp | include/keepnet/asio/*)
             how=("${file#include/}" "${public[@]}") ;;
         include/*) how=("${file#include/}" "${public[@]}" "${freestanding[@]}") ;;
         drivers/*) how=("keepnet/$file" "${public[@]}") ;;

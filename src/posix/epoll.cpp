@@ -1,0 +1,209 @@
+// epoll. The descriptor is an epoll set of the kernel: its descriptors are in it, and beside them an eventfd that is readable
+// while sockets of ours are in the ready list; so the set may be polled, or be in another set, as any.
+#include <algorithm>
+#include <climits>
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "posix/call.hpp"
+
+using namespace keepnet;
+using namespace keepnet::posix;
+
+namespace {
+
+constexpr std::uint32_t exclusive_bits = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+constexpr int events_max = INT_MAX / static_cast<int>(sizeof(epoll_event));
+
+std::shared_ptr<Epoll> find_set(const Call& call, int fd) {
+    return std::dynamic_pointer_cast<Epoll>(call.file(fd));
+}
+
+/// A member that is the kernel's: it is in the kernel's set, with our key for the program's data.
+int control_kernel(Epoll& e, int epoll, int operation, int fd, const epoll_event* event) {
+    const auto found = e.items.find({fd, 0});
+    epoll_event ours{};
+    if (event != nullptr) ours.events = event->events;
+    std::unique_ptr<EpollItem> fresh;
+    EpollItem* item = found == e.items.end() ? nullptr : found->second.get();
+    if (operation == EPOLL_CTL_ADD) {
+        fresh = std::make_unique<EpollItem>();
+        item = fresh.get();
+    }
+    ours.data.ptr = item;
+    if (::epoll_ctl(epoll, operation, fd, operation == EPOLL_CTL_DEL ? nullptr : &ours) < 0) return -1;
+    if (operation == EPOLL_CTL_DEL) {
+        if (found != e.items.end()) e.items.erase(found);
+        return 0;
+    }
+    if (item == nullptr) return 0;
+    item->set = &e;
+    item->fd = fd;
+    item->events = event->events;
+    item->data = event->data.u64;
+    if (fresh != nullptr) e.items[{fd, 0}] = std::move(fresh);
+    return 0;
+}
+
+int control_ours(Epoll& e, Socket& s, int operation, int fd, const epoll_event* event) {
+    const auto key = std::pair(fd, s.handle.raw);
+    const auto found = e.items.find(key);
+    if (operation == EPOLL_CTL_ADD && found != e.items.end()) return EEXIST;
+    if (operation != EPOLL_CTL_ADD && found == e.items.end()) return ENOENT;
+    if (operation == EPOLL_CTL_DEL) {
+        EpollItem* item = found->second.get();
+        if (item->queued) e.ready.remove(item);
+        std::erase(s.watchers, item);
+        e.items.erase(found);
+        update_signal(e);
+        return 0;
+    }
+    if ((event->events & EPOLLEXCLUSIVE) != 0 &&
+        (operation == EPOLL_CTL_MOD || (event->events & ~exclusive_bits) != 0)) {
+        return EINVAL;
+    }
+    if (operation == EPOLL_CTL_MOD && (found->second->events & EPOLLEXCLUSIVE) != 0) return EINVAL;
+    if (operation == EPOLL_CTL_ADD) {
+        auto item = std::make_unique<EpollItem>();
+        item->set = &e;
+        item->socket = &s;
+        item->handle = s.handle.raw;
+        item->fd = fd;
+        s.watchers.push_back(item.get());
+        e.items[key] = std::move(item);
+    }
+    EpollItem& item = *e.items[key];
+    item.events = event->events;
+    item.data = event->data.u64;
+    look(s, false);
+    if ((s.mask & (item.events | EPOLLERR | EPOLLHUP)) != 0) queue_item(item);
+    return 0;
+}
+
+/// Sockets of ours that are ready, in the order in which they became so; a level-triggered one goes behind the others again.
+int collect_ours(Epoll& e, epoll_event* events, int count) {
+    int n = 0;
+    std::list<EpollItem*> again;
+    while (n < count && !e.ready.empty()) {
+        EpollItem& item = *e.ready.front();
+        e.ready.pop_front();
+        item.queued = false;
+        if (item.socket == nullptr) continue;
+        const std::uint32_t mask = poll_mask(*item.socket) & (item.events | EPOLLERR | EPOLLHUP);
+        if (mask == 0) continue;
+        events[n].events = mask;
+        events[n].data.u64 = item.data;
+        ++n;
+        if ((item.events & EPOLLONESHOT) != 0) {
+            item.events &= EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
+        } else if ((item.events & EPOLLET) == 0) {
+            again.push_back(&item);
+        }
+    }
+    for (EpollItem* item : again) {
+        item->queued = true;
+        e.ready.push_back(item);
+    }
+    update_signal(e);
+    return n;
+}
+
+int collect_kernel(const Epoll& e, int epoll, epoll_event* events, int count) {
+    if (e.kernel_items == 0 || count <= 0) return 0;
+    std::vector<epoll_event> got(static_cast<std::size_t>(std::min(count, 1024)) + 1);
+    const int n = ::epoll_wait(epoll, got.data(), static_cast<int>(got.size()), 0);
+    int given = 0;
+    for (int i = 0; i < n && given < count; ++i) {
+        const epoll_event& from = got[static_cast<std::size_t>(i)];
+        if (from.data.ptr == nullptr) continue;  // our eventfd
+        events[given] = from;
+        events[given].data.u64 = static_cast<const EpollItem*>(from.data.ptr)->data;
+        ++given;
+    }
+    return given;
+}
+
+}  // namespace
+
+int keepnet::posix::make_set(Internals& in, int flags) {
+    const int fd = ::epoll_create1(flags);
+    if (fd < 0) return -1;
+    auto e = std::make_shared<Epoll>();
+    e->handle = ++in.epoll_count << 24 | epoll_handle_slot;
+    e->signal = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
+    if (e->signal < 0 || ::epoll_ctl(fd, EPOLL_CTL_ADD, e->signal, &event) < 0) {
+        const int error = errno;
+        if (e->signal >= 0) ::close(e->signal);
+        ::close(fd);
+        return fail(error);
+    }
+    enter(in, fd, e);
+    in.epolls[e->handle] = e.get();
+    return fd;
+}
+
+extern "C" {
+
+int kn_epoll_create1(int flags) {
+    const Call call;
+    return call ? make_set(call.in(), flags) : ::epoll_create1(flags);
+}
+
+int kn_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+    const Call call;
+    if (!call) return ::epoll_ctl(epoll, operation, fd, event);
+    if (operation != EPOLL_CTL_DEL && event == nullptr) return fail(EFAULT);
+    const auto file = call.file(epoll);
+    if (file == nullptr && kernel_answer(epoll, 0) < 0 && errno == EBADF) return -1;
+    const auto s = find_socket(call.in(), fd);
+    if (s == nullptr && kernel_answer(fd, 0) < 0 && errno == EBADF) return -1;
+    const auto e = std::dynamic_pointer_cast<Epoll>(file);
+    if (e == nullptr) {
+        if (file != nullptr || s != nullptr) return fail(EINVAL);
+        return ::epoll_ctl(epoll, operation, fd, event);
+    }
+    if (epoll == fd) return fail(EINVAL);
+    if (operation != EPOLL_CTL_ADD && operation != EPOLL_CTL_MOD && operation != EPOLL_CTL_DEL) return fail(EINVAL);
+    if (s != nullptr) {
+        const int error = control_ours(*e, *s, operation, fd, event);
+        return error == 0 ? 0 : fail(error);
+    }
+    const int done = control_kernel(*e, epoll, operation, fd, event);
+    e->kernel_items = static_cast<std::size_t>(
+        std::count_if(e->items.begin(), e->items.end(), [](const auto& i) { return i.second->handle == 0; }));
+    return done;
+}
+
+int kn_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
+    Call call;
+    if (count <= 0 || count > events_max) return fail(EINVAL);
+    if (events == nullptr || !is_user_memory(events, static_cast<std::size_t>(count) * sizeof *events)) return fail(EFAULT);
+    if (call.file(epoll) == nullptr) {
+        call.release();
+        return ::epoll_wait(epoll, events, count, timeout_ms);
+    }
+    const auto e = find_set(call, epoll);
+    if (e == nullptr) return fail(EINVAL);
+    call.done();
+    const Instant deadline = timeout_ms < 0 ? never : call.now() + milliseconds(timeout_ms);
+    for (;;) {
+        // The kernel's first, in half of the room at most, lest one side's flood hide the other.
+        int n = collect_kernel(*e, epoll, events, e->ready.empty() ? count : (count + 1) / 2);
+        n += collect_ours(*e, events + n, count - n);
+        if (n != 0) return n;
+        if (deadline != never && call.now() >= deadline) return 0;
+        Sleeper sleeper(deadline);
+        std::array<pollfd, 1> kernel{{{.fd = epoll, .events = POLLIN, .revents = 0}}};
+        if (e->kernel_items != 0) sleeper.watch(kernel);
+        e->sleepers.push_back(&sleeper);
+        call.sleep(sleeper);
+        std::erase(e->sleepers, &sleeper);
+        if (call.file(epoll) != e) return fail(EBADF);
+    }
+}
+
+}  // extern "C"

@@ -1,0 +1,210 @@
+// The process's descriptors and what they name. Everything here is touched with Internals::mutex held; there is one, for all
+// stacks: a call that blocks sleeps on a Sleeper of its own, which is in the list of each file that can end its wait.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include <poll.h>
+
+#include <keepnet/posix.h>
+#include <keepnet/posix_runtime.hpp>
+
+struct kn_stack {
+    keepnet::Stack* stack = nullptr;
+};
+
+namespace keepnet::posix {
+
+struct Internals;
+struct Epoll;
+
+/// One blocked call.
+class Sleeper final : public Waiter {
+  public:
+    explicit Sleeper(Instant until) : deadline_(until) {}
+    Sleeper(const Sleeper&) = delete;
+    Sleeper& operator=(const Sleeper&) = delete;
+    ~Sleeper();
+
+    [[nodiscard]] bool is_woken() const override { return woken_; }
+    [[nodiscard]] Instant deadline() const override { return deadline_; }
+    void wait(Lock& lock, Duration real_time) override;
+
+    void wake();
+    /// The kernel's descriptors end the sleep too. Before the first wait.
+    void watch(std::span<pollfd> kernel);
+
+  private:
+    Instant deadline_;
+    bool woken_ = false;
+    std::condition_variable changed_{};
+    std::vector<pollfd> kernel_{};  ///< empty: a futex is enough; else the last one is event_
+    int event_ = -1;
+};
+
+/// What descriptors name: an open file description.
+struct File {
+    File() = default;
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+    virtual ~File() = default;
+
+    bool nonblocking = false;
+    std::vector<int> descriptors{};     ///< kernel numbers that name it, oldest first
+    std::vector<Sleeper*> sleepers{};
+    void wake_all() {
+        for (Sleeper* s : sleepers) s->wake();
+    }
+};
+
+/// Linux's sock->state: what connect() has been told.
+enum class Dialogue : std::uint8_t { unconnected, connecting, connected };
+
+struct EpollItem {
+    Epoll* set = nullptr;
+    struct Socket* socket = nullptr;    ///< null: not adopted yet, or the kernel's
+    std::uint64_t handle = 0;           ///< of the socket; 0: the kernel's descriptor
+    int fd = -1;
+    std::uint32_t events = 0;
+    std::uint64_t data = 0;
+    bool queued = false;
+};
+
+struct Socket final : File {
+    kn_stack* host = nullptr;
+    SocketHandle handle{};
+    SocketKind kind = SocketKind::invalid;
+    Dialogue dialogue = Dialogue::unconnected;
+    bool bound_by_user = false;
+    bool receive_shut = false;          ///< shutdown(SHUT_RD)
+    bool send_shut = false;             ///< UDP: shutdown(SHUT_WR)
+    bool stream_over = false;           ///< TCP: the error that ended it was reported, or there was none
+    Endpoint peer{};                    ///< UDP: connected to; port 0: not
+    Error pending = Error::invalid;     ///< taken from the stack, not reported yet
+
+    Duration receive_timeout{};         ///< 0: none
+    Duration send_timeout{};
+    std::uint32_t low_water = 1;        ///< SO_RCVLOWAT
+    std::uint32_t receive_bytes = 0;    ///< UDP: SO_RCVBUF as set; 0: never
+    std::uint32_t send_bytes = 0;       ///< UDP: SO_SNDBUF as set
+    std::int32_t priority = 0;
+    bool want_packet_info = false;      ///< IPV6_RECVPKTINFO
+    bool want_hop_limit = false;
+    bool want_traffic_class = false;
+    bool want_errors = false;           ///< IPV6_RECVERR
+    bool v6_only = false;
+    bool broadcast = false;
+    bool dont_route = false;
+    bool urgent_inline = false;
+    bool keep_alive = false;            ///< UDP: stored, without effect
+    std::int32_t linger_s = -1;         ///< UDP: stored, without effect
+
+    // What was last looked at, to tell news.
+    std::uint32_t mask = 0;             ///< EPOLL bits
+    std::uint64_t arrived = 0;          ///< TCP: bytes ever received in order
+    std::uint32_t waiting = 0;          ///< listener: accept queue
+    bool signalled = false;             ///< the eventfd is readable
+    std::vector<EpollItem*> watchers{};
+
+    [[nodiscard]] Stack& stack() const { return *host->stack; }
+    [[nodiscard]] bool is_tcp() const { return kind == SocketKind::tcp; }
+};
+
+struct Epoll final : File {
+    std::uint64_t handle = 0;
+    std::map<std::pair<int, std::uint64_t>, std::unique_ptr<EpollItem>> items{};  ///< by (fd, handle); the kernel's handle is 0
+    std::list<EpollItem*> ready{};
+    int signal = -1;                    ///< an eventfd in the kernel's set: readable while `ready` is not empty
+    bool signalled = false;
+    std::size_t kernel_items = 0;
+};
+
+/// A number that names an epoll set, and no socket: slot 2^24 - 1 does not exist.
+inline constexpr std::uint64_t epoll_handle_slot = 0xff'ffff;
+
+/// From Runtime::restore(), until it is adopted.
+struct SavedSocket {
+    std::uint32_t flags = 0;
+    std::int32_t fd_flags = 0;
+    Duration receive_timeout{};
+    Duration send_timeout{};
+    std::uint32_t low_water = 1;
+};
+struct SavedMember {
+    std::uint64_t handle = 0;
+    std::int32_t fd = -1;
+    std::uint32_t events = 0;
+    std::uint64_t data = 0;
+};
+struct SavedEpoll {
+    std::uint32_t flags = 0;
+    std::int32_t fd_flags = 0;
+    std::vector<SavedMember> members{};
+};
+
+struct Internals {
+    explicit Internals(Clock& c) : clock(c) {}
+
+    std::mutex mutex{};
+    Clock& clock;
+    std::vector<std::unique_ptr<kn_stack>> stacks{};
+    std::vector<std::shared_ptr<File>> files{};              ///< by descriptor
+    std::map<std::pair<kn_stack*, std::uint64_t>, Socket*> sockets{};
+    std::map<std::uint64_t, Epoll*> epolls{};
+    std::map<std::uint64_t, SavedSocket> saved_sockets{};
+    std::map<std::uint64_t, SavedEpoll> saved_epolls{};
+    std::uint64_t epoll_count = 0;
+    std::function<void(Stack&, SocketHandle)> on_ready{};
+    std::function<void(Stack&, Instant)> on_commit_wanted{};
+    bool turning = false;
+};
+
+/// The runtime of this process; null: none.
+Internals* current();
+/// The stack of this thread's new sockets; null: none.
+kn_stack* chosen_stack(Internals& in);
+
+Instant turn(Internals& in);
+Instant next_deadline(const Internals& in);
+
+// --- descriptors ---
+
+/// Null: not ours.
+std::shared_ptr<File> find_file(const Internals& in, int fd);
+std::shared_ptr<Socket> find_socket(const Internals& in, int fd);
+/// `fd`, fresh from the kernel, names `file`. What was closed behind our back under that number is forgotten.
+void enter(Internals& in, int fd, const std::shared_ptr<File>& file);
+/// The number names nothing of ours any more; the last one ends the file. Does not close `fd`.
+void forget(Internals& in, int fd);
+/// A socket for a handle that the stack gave; the stack's socket is closed when there is no descriptor for it.
+/// -1 and errno.
+int make_descriptor(Internals& in, kn_stack* host, SocketHandle handle, SocketKind kind, bool nonblocking, bool close_on_exec,
+                    std::shared_ptr<Socket>* made = nullptr);
+/// One more number for what `fd` names. -1 and errno.
+int make_duplicate(Internals& in, int fd);
+/// An empty epoll set. -1 and errno.
+int make_set(Internals& in, int flags);
+/// The socket is another one of its stack from now on: the same options, and the same local endpoint if the user chose it.
+/// Linux can connect a socket again after a failure; a keepnet socket cannot.
+Error renew(Internals& in, Socket& s);
+
+// --- readiness ---
+
+/// What poll() says of it now, EPOLL bits (equal to POLL bits).
+std::uint32_t poll_mask(const Socket& s);
+/// Looks at the socket, and tells epoll sets, sleepers and the eventfd what is new. `told`: the stack said so.
+void look(Socket& s, bool told);
+void queue_item(EpollItem& item);
+void update_signal(Epoll& e);
+void drop_items_of(Socket& s);
+
+}  // namespace keepnet::posix

@@ -1,0 +1,372 @@
+// getsockopt and setsockopt. What the stack has is the stack's; time-outs, control messages and what has no effect here are
+// the socket's own.
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/time.h>
+
+#include "posix/call.hpp"
+
+#ifndef IPV6_MTU
+#define IPV6_MTU 24
+#endif
+
+using namespace keepnet;
+using namespace keepnet::posix;
+
+namespace {
+
+constexpr std::int64_t second = 1'000'000'000;
+
+/// The caller's value, as the kernel takes it.
+struct Given {
+    const void* at = nullptr;
+    socklen_t length = 0;
+
+    template <class T>
+    [[nodiscard]] int take(T& out) const {
+        if (length < sizeof out) return EINVAL;
+        if (at == nullptr) return EFAULT;
+        std::memcpy(&out, at, sizeof out);
+        return 0;
+    }
+};
+
+/// The caller's room: a value that is longer is cut.
+struct Room {
+    void* at = nullptr;
+    socklen_t* length = nullptr;
+
+    template <class T>
+    int give(const T& value) const {
+        if (at == nullptr) return EFAULT;
+        const auto n = static_cast<socklen_t>(std::min<std::size_t>(*length, sizeof value));
+        std::memcpy(at, &value, n);
+        *length = n;
+        return 0;
+    }
+};
+
+int set(Socket& s, SocketOption option, std::int64_t value) {
+    const auto done = s.stack().set_option(s.handle, option, value);
+    return done ? 0 : errno_of(done.error());
+}
+std::int64_t get(const Socket& s, SocketOption option) { return s.stack().option(s.handle, option).value_or(0); }
+
+// --- SOL_SOCKET ---
+
+/// As Linux, what is asked for is doubled in what is reported: half of it is bookkeeping, and here it is what the user asked for.
+/// A datagram is charged with the packet buffer in which it lies.
+int set_receive_buffer(Socket& s, int bytes) {
+    const StackConfig& config = s.stack().config();
+    if (s.is_tcp()) {
+        return set(s, SocketOption::receive_buffer, std::clamp<std::int64_t>(bytes, 4096, config.tcp.buffer_max));
+    }
+    s.receive_bytes = static_cast<std::uint32_t>(std::max(bytes, 2048));
+    const std::int64_t most = config.capacity.udp_datagrams;
+    return set(s, SocketOption::receive_buffer, std::clamp<std::int64_t>(s.receive_bytes / packet_buffer_bytes, 1, most));
+}
+int set_send_buffer(Socket& s, int bytes) {
+    if (s.is_tcp()) {
+        const std::uint32_t most = s.stack().config().tcp.buffer_max;
+        return set(s, SocketOption::send_buffer, std::clamp<std::int64_t>(bytes, 4096, most));
+    }
+    s.send_bytes = static_cast<std::uint32_t>(std::max(bytes, 2048));
+    return 0;
+}
+
+int doubled(std::int64_t bytes) { return static_cast<int>(std::min<std::int64_t>(2 * bytes, INT_MAX)); }
+int get_receive_buffer(const Socket& s) {
+    if (s.is_tcp()) return doubled(get(s, SocketOption::receive_buffer));
+    return doubled(s.receive_bytes != 0 ? s.receive_bytes : get(s, SocketOption::receive_buffer) * packet_buffer_bytes);
+}
+int get_send_buffer(const Socket& s) {
+    if (s.is_tcp()) return doubled(get(s, SocketOption::send_buffer));
+    return doubled(s.send_bytes != 0 ? s.send_bytes : 65536);
+}
+
+int set_timeout(Duration& field, const Given& given) {
+    timeval t{};
+    if (const int error = given.take(t); error != 0) return error;
+    if (t.tv_usec < 0 || t.tv_usec >= 1'000'000) return EDOM;
+    constexpr std::int64_t most_s = 1'000'000'000;
+    if (t.tv_sec < 0) {
+        field = nanoseconds(1);  // Linux: gives up at once
+    } else {
+        field = seconds(std::min<std::int64_t>(t.tv_sec, most_s)) + microseconds(t.tv_usec);
+    }
+    return 0;
+}
+timeval timeout_of(Duration d) {
+    return {.tv_sec = d.ns / second, .tv_usec = d.ns % second / 1000};
+}
+
+int set_linger(Socket& s, const Given& given) {
+    ::linger l{};
+    if (const int error = given.take(l); error != 0) return error;
+    const int seconds_wanted = l.l_onoff == 0 ? -1 : std::max(l.l_linger, 0);
+    if (!s.is_tcp()) {
+        s.linger_s = seconds_wanted;
+        return 0;
+    }
+    constexpr std::int64_t most_s = 365LL * 86'400;
+    return set(s, SocketOption::linger, seconds_wanted < 0 ? -1 : std::min<std::int64_t>(seconds_wanted, most_s) * second);
+}
+::linger linger_of(const Socket& s) {
+    const std::int64_t ns = s.is_tcp() ? get(s, SocketOption::linger) : s.linger_s < 0 ? -1 : s.linger_s * second;
+    return {.l_onoff = ns >= 0 ? 1 : 0, .l_linger = ns >= 0 ? static_cast<int>(ns / second) : 0};
+}
+
+int set_socket_level(Socket& s, int name, const Given& given) {
+    if (name == SO_LINGER) return set_linger(s, given);
+    if (name == SO_RCVTIMEO) return set_timeout(s.receive_timeout, given);
+    if (name == SO_SNDTIMEO) return set_timeout(s.send_timeout, given);
+    int value = 0;
+    if (const int error = given.take(value); error != 0) return error;
+    switch (name) {
+        case SO_REUSEADDR: return set(s, SocketOption::reuse_address, value != 0 ? 1 : 0);
+        case SO_KEEPALIVE:
+            if (s.is_tcp()) return set(s, SocketOption::keep_alive, value != 0 ? 1 : 0);
+            s.keep_alive = value != 0;
+            return 0;
+        case SO_RCVBUF: return set_receive_buffer(s, value);
+        case SO_SNDBUF: return set_send_buffer(s, value);
+        case SO_RCVLOWAT:
+            s.low_water = static_cast<std::uint32_t>(value < 0 ? INT_MAX : std::max(value, 1));
+            look(s, true);
+            return 0;
+        case SO_BROADCAST: s.broadcast = value != 0; return 0;
+        case SO_DONTROUTE: s.dont_route = value != 0; return 0;
+        case SO_OOBINLINE: s.urgent_inline = value != 0; return 0;
+        case SO_PRIORITY:
+            if (value < 0 || value > 6) return EPERM;
+            s.priority = value;
+            return 0;
+        case SO_TYPE:
+        case SO_PROTOCOL:
+        case SO_DOMAIN:
+        case SO_ERROR:
+        case SO_ACCEPTCONN:
+        case SO_SNDLOWAT: return ENOPROTOOPT;
+        default: return ENOPROTOOPT;
+    }
+}
+
+int get_socket_level(Socket& s, int name, const Room& room) {
+    switch (name) {
+        case SO_LINGER: return room.give(linger_of(s));
+        case SO_RCVTIMEO: return room.give(timeout_of(s.receive_timeout));
+        case SO_SNDTIMEO: return room.give(timeout_of(s.send_timeout));
+        case SO_REUSEADDR: return room.give(static_cast<int>(get(s, SocketOption::reuse_address)));
+        case SO_KEEPALIVE:
+            return room.give(s.is_tcp() ? static_cast<int>(get(s, SocketOption::keep_alive)) : static_cast<int>(s.keep_alive));
+        case SO_RCVBUF: return room.give(get_receive_buffer(s));
+        case SO_SNDBUF: return room.give(get_send_buffer(s));
+        case SO_RCVLOWAT: return room.give(static_cast<int>(s.low_water));
+        case SO_SNDLOWAT: return room.give(1);
+        case SO_BROADCAST: return room.give(static_cast<int>(s.broadcast));
+        case SO_DONTROUTE: return room.give(static_cast<int>(s.dont_route));
+        case SO_OOBINLINE: return room.give(static_cast<int>(s.urgent_inline));
+        case SO_PRIORITY: return room.give(static_cast<int>(s.priority));
+        case SO_TYPE: return room.give(s.is_tcp() ? int{SOCK_STREAM} : int{SOCK_DGRAM});
+        case SO_PROTOCOL: return room.give(s.is_tcp() ? int{IPPROTO_TCP} : int{IPPROTO_UDP});
+        case SO_DOMAIN: return room.give(AF_INET6);
+        case SO_ERROR: {
+            const int pending = take_pending(s);
+            look(s, false);
+            return room.give(pending);
+        }
+        case SO_ACCEPTCONN: {
+            const auto info = s.stack().info(s.handle);
+            return room.give(info && info->phase == TcpPhase::listen ? 1 : 0);
+        }
+        default: return ENOPROTOOPT;
+    }
+}
+
+// --- IPPROTO_TCP ---
+
+struct TcpOption {
+    int name;
+    SocketOption option;
+    std::int64_t low, high;  ///< of the caller's number
+    std::int64_t unit;       ///< of the stack's value in the caller's number
+    bool is_bool;
+};
+constexpr std::array tcp_options{
+    TcpOption{TCP_NODELAY, SocketOption::no_delay, INT_MIN, INT_MAX, 1, true},
+    TcpOption{TCP_CORK, SocketOption::cork, INT_MIN, INT_MAX, 1, true},
+    TcpOption{TCP_QUICKACK, SocketOption::quick_ack, INT_MIN, INT_MAX, 1, true},
+    TcpOption{TCP_KEEPIDLE, SocketOption::keep_alive_idle, 1, 32767, second, false},
+    TcpOption{TCP_KEEPINTVL, SocketOption::keep_alive_interval, 1, 32767, second, false},
+    TcpOption{TCP_KEEPCNT, SocketOption::keep_alive_probes, 1, 127, 1, false},
+    TcpOption{TCP_USER_TIMEOUT, SocketOption::user_timeout, 0, INT_MAX, 1'000'000, false},
+};
+const TcpOption* find_tcp_option(int name) {
+    const auto found = std::find_if(tcp_options.begin(), tcp_options.end(), [name](const TcpOption& o) { return o.name == name; });
+    return found == tcp_options.end() ? nullptr : &*found;
+}
+
+int set_max_segment(Socket& s, int value) {
+    if (value != 0 && (value < 88 || value > 32767)) return EINVAL;
+    return set(s, SocketOption::max_segment, value);
+}
+
+int set_tcp_level(Socket& s, int name, const Given& given) {
+    if (!s.is_tcp()) return ENOPROTOOPT;
+    const TcpOption* o = find_tcp_option(name);
+    if (o == nullptr && name != TCP_MAXSEG) return ENOPROTOOPT;
+    int value = 0;
+    if (const int error = given.take(value); error != 0) return error;
+    if (o == nullptr) return set_max_segment(s, value);
+    if (o->is_bool) {
+        const int error = set(s, o->option, value != 0 ? 1 : 0);
+        return error;
+    }
+    if (value < o->low || value > o->high) return EINVAL;
+    return set(s, o->option, value * o->unit);
+}
+
+/// Linux's TCP_ESTABLISHED and its neighbours.
+std::uint8_t state_of(TcpPhase phase) {
+    switch (phase) {
+        case TcpPhase::invalid:
+        case TcpPhase::closed: return TCP_CLOSE;
+        case TcpPhase::listen: return TCP_LISTEN;
+        case TcpPhase::syn_sent: return TCP_SYN_SENT;
+        case TcpPhase::syn_received: return TCP_SYN_RECV;
+        case TcpPhase::established: return TCP_ESTABLISHED;
+        case TcpPhase::fin_wait_1: return TCP_FIN_WAIT1;
+        case TcpPhase::fin_wait_2: return TCP_FIN_WAIT2;
+        case TcpPhase::close_wait: return TCP_CLOSE_WAIT;
+        case TcpPhase::closing: return TCP_CLOSING;
+        case TcpPhase::last_ack: return TCP_LAST_ACK;
+        case TcpPhase::time_wait: return TCP_TIME_WAIT;
+    }
+    return TCP_CLOSE;
+}
+
+/// What the stack tells of a connection. Fields that it has no number for are 0.
+tcp_info info_of(const SocketInfo& from) {
+    tcp_info t{};
+    t.tcpi_state = state_of(from.phase);
+    t.tcpi_rto = static_cast<std::uint32_t>(from.rto.us());
+    t.tcpi_snd_mss = from.mss;
+    t.tcpi_rtt = static_cast<std::uint32_t>(from.srtt.us());
+    t.tcpi_rttvar = static_cast<std::uint32_t>(from.rttvar.us());
+    t.tcpi_snd_ssthresh = from.mss != 0 ? from.slow_start_threshold / from.mss : 0;
+    t.tcpi_snd_cwnd = from.mss != 0 ? from.congestion_window / from.mss : 0;
+    t.tcpi_rcv_space = from.receive_window;
+    t.tcpi_total_retrans = from.retransmissions;
+    if (from.phase == TcpPhase::listen) {
+        t.tcpi_unacked = from.accept_queue;
+        t.tcpi_sacked = 0;
+    }
+    return t;
+}
+
+int get_tcp_level(Socket& s, int name, const Room& room) {
+    if (!s.is_tcp()) return ENOPROTOOPT;
+    if (const TcpOption* o = find_tcp_option(name)) return room.give(static_cast<int>(get(s, o->option) / o->unit));
+    const auto info = s.stack().info(s.handle);
+    if (!info) return errno_of(info.error());
+    switch (name) {
+        case TCP_MAXSEG: {
+            const auto wanted = static_cast<int>(get(s, SocketOption::max_segment));
+            return room.give(info->mss != 0 ? static_cast<int>(info->mss) : wanted != 0 ? wanted : 536);
+        }
+        case TCP_INFO: return room.give(info_of(*info));
+        default: return ENOPROTOOPT;
+    }
+}
+
+// --- IPPROTO_IPV6 ---
+
+int set_hop_limit(Socket& s, int value) {
+    if (value < -1 || value > 255) return EINVAL;
+    if (value == 0) return EINVAL;
+    return set(s, SocketOption::hop_limit, value < 0 ? 0 : value);
+}
+
+int set_ipv6_level(Socket& s, int name, const Given& given) {
+    bool* flag = nullptr;
+    switch (name) {
+        case IPV6_RECVPKTINFO: flag = &s.want_packet_info; break;
+        case IPV6_RECVHOPLIMIT: flag = &s.want_hop_limit; break;
+        case IPV6_RECVTCLASS: flag = &s.want_traffic_class; break;
+        case IPV6_RECVERR: flag = &s.want_errors; break;
+        case IPV6_V6ONLY:
+        case IPV6_UNICAST_HOPS:
+        case IPV6_TCLASS: break;
+        default: return ENOPROTOOPT;
+    }
+    int value = 0;
+    if (const int error = given.take(value); error != 0) return error;
+    if (flag != nullptr) {
+        *flag = value != 0;
+        return 0;
+    }
+    if (name == IPV6_UNICAST_HOPS) return set_hop_limit(s, value);
+    if (name == IPV6_V6ONLY) {
+        if (const auto info = s.stack().info(s.handle); info && info->local.port != 0) return EINVAL;
+        s.v6_only = value != 0;
+        return 0;
+    }
+    if (value < -1 || value > 255) return EINVAL;
+    return set(s, SocketOption::traffic_class, value < 0 ? 0 : value);
+}
+
+int get_ipv6_level(Socket& s, int name, const Room& room) {
+    switch (name) {
+        case IPV6_RECVPKTINFO: return room.give(static_cast<int>(s.want_packet_info));
+        case IPV6_RECVHOPLIMIT: return room.give(static_cast<int>(s.want_hop_limit));
+        case IPV6_RECVTCLASS: return room.give(static_cast<int>(s.want_traffic_class));
+        case IPV6_RECVERR: return room.give(static_cast<int>(s.want_errors));
+        case IPV6_V6ONLY: return room.give(static_cast<int>(s.v6_only));
+        case IPV6_TCLASS: return room.give(static_cast<int>(get(s, SocketOption::traffic_class)));
+        case IPV6_UNICAST_HOPS: {
+            const auto set_to = static_cast<int>(get(s, SocketOption::hop_limit));
+            return room.give(set_to != 0 ? set_to : static_cast<int>(s.stack().config().ip.hop_limit));
+        }
+        default: return ENOPROTOOPT;
+    }
+}
+
+int result(int error) { return error == 0 ? 0 : fail(error); }
+
+}  // namespace
+
+extern "C" {
+
+int kn_setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
+    Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    if (static_cast<int>(length) < 0) return fail(EINVAL);
+    const Given given{value, length};
+    int error = ENOPROTOOPT;
+    if (level == SOL_SOCKET) error = set_socket_level(*s, name, given);
+    if (level == IPPROTO_TCP) error = set_tcp_level(*s, name, given);
+    if (level == IPPROTO_IPV6) error = set_ipv6_level(*s, name, given);
+    if (error == 0) call.done();
+    return result(error);
+}
+
+int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
+    const Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    if (length == nullptr) return fail(EFAULT);
+    if (static_cast<int>(*length) < 0) return fail(EINVAL);
+    const Room room{value, length};
+    int error = level == SOL_SOCKET || level == IPPROTO_TCP || level == IPPROTO_IPV6 ? ENOPROTOOPT : EOPNOTSUPP;
+    if (level == SOL_SOCKET) error = get_socket_level(*s, name, room);
+    if (level == IPPROTO_TCP) error = get_tcp_level(*s, name, room);
+    if (level == IPPROTO_IPV6) error = get_ipv6_level(*s, name, room);
+    return result(error);
+}
+
+}  // extern "C"

@@ -1,0 +1,312 @@
+// socket, bind, listen, accept, connect, shutdown, close, and the two names.
+#include <algorithm>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "posix/call.hpp"
+
+using namespace keepnet;
+using namespace keepnet::posix;
+
+namespace {
+
+/// Linux's net.core.somaxconn.
+constexpr std::uint32_t backlog_max = 4096;
+
+int kind_of(int type, int protocol, SocketKind& kind) {
+    if (type < 0 || type >= 11) return EINVAL;  // SOCK_MAX
+    if (protocol < 0 || protocol >= 263) return EINVAL;  // IPPROTO_MAX
+    switch (type) {
+        case SOCK_STREAM:
+            kind = SocketKind::tcp;
+            return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
+        case SOCK_DGRAM:
+            kind = SocketKind::udp;
+            return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
+        default: return ESOCKTNOSUPPORT;
+    }
+}
+
+TcpPhase phase_of(const Socket& s) {
+    const auto info = s.stack().info(s.handle);
+    return info ? info->phase : TcpPhase::closed;
+}
+
+/// A TCP connect that is under way ends: 0, or an errno value; EINPROGRESS: not yet.
+int finish_connect(Internals& in, Socket& s) {
+    const auto r = s.stack().readiness(s.handle);
+    const TcpPhase phase = phase_of(s);
+    if (phase == TcpPhase::syn_sent || phase == TcpPhase::syn_received) return EINPROGRESS;
+    if (phase != TcpPhase::closed && r) {
+        s.dialogue = Dialogue::connected;
+        return 0;
+    }
+    int error = take_pending(s);
+    if (error == 0) error = ECONNABORTED;
+    const Error again = renew(in, s);  // it may be connected once more
+    look(s, false);
+    return again == Error::invalid ? error : errno_of(again);
+}
+
+int wait_connected(Call& call, Socket& s) {
+    const Instant deadline = call.until(s.send_timeout);
+    for (;;) {
+        const int done = finish_connect(call.in(), s);
+        if (done != EINPROGRESS) return done;
+        if (!call.sleep(s, deadline)) return EINPROGRESS;
+    }
+}
+
+int connect_stream(Call& call, Socket& s, const Endpoint& to) {
+    if (phase_of(s) == TcpPhase::listen) return EISCONN;
+    if (s.dialogue == Dialogue::connected) return EISCONN;
+    if (s.dialogue == Dialogue::connecting) {
+        const int done = finish_connect(call.in(), s);
+        if (done != EINPROGRESS) return done;
+        return s.nonblocking ? EALREADY : wait_connected(call, s);
+    }
+    if (to.address.is_multicast()) return ENETUNREACH;
+    if (to.port == 0) return ECONNREFUSED;  // nobody listens there
+    const auto done = s.stack().connect(s.handle, to);
+    if (!done) return errno_of(done.error());
+    s.dialogue = Dialogue::connecting;
+    s.stream_over = false;
+    call.done();
+    look(s, false);
+    if (s.nonblocking) return EINPROGRESS;
+    return wait_connected(call, s);
+}
+
+int connect_datagrams(Call& call, Socket& s, const Endpoint& to) {
+    if (to.port == 0) return EINVAL;
+    const auto done = s.stack().connect(s.handle, to);
+    if (!done) return errno_of(done.error());
+    s.peer = to;
+    s.dialogue = Dialogue::connected;
+    look(s, false);
+    call.done();
+    return 0;
+}
+
+/// connect(AF_UNSPEC): the conversation is over, the socket is new.
+int disconnect(Call& call, Socket& s) {
+    if (s.is_tcp() && phase_of(s) != TcpPhase::listen) static_cast<void>(s.stack().set_option(s.handle, SocketOption::linger, 0));
+    const Error e = renew(call.in(), s);
+    call.done();
+    look(s, true);
+    return errno_of(e);
+}
+
+void take_handle(Internals& in, Socket& s, SocketHandle handle) {
+    if (handle == s.handle) return;
+    in.sockets.erase({s.host, s.handle.raw});
+    s.handle = handle;
+    in.sockets[{s.host, handle.raw}] = &s;
+}
+
+int result(int error) { return error == 0 ? 0 : fail(error); }
+
+int accept_one(Call& call, Socket& s, int flags, Endpoint& peer) {
+    const Instant deadline = call.until(s.receive_timeout);
+    for (;;) {
+        if (phase_of(s) != TcpPhase::listen) return fail(EINVAL);
+        const auto accepted = s.stack().accept(s.handle);
+        look(s, false);
+        if (accepted) {
+            const auto info = s.stack().info(*accepted);
+            peer = info ? info->remote : Endpoint{};
+            std::shared_ptr<Socket> made;
+            const int fd = make_descriptor(call.in(), s.host, *accepted, SocketKind::tcp, (flags & SOCK_NONBLOCK) != 0,
+                                           (flags & SOCK_CLOEXEC) != 0, &made);
+            if (fd < 0) return -1;
+            made->dialogue = Dialogue::connected;
+            made->low_water = s.low_water;
+            made->receive_timeout = s.receive_timeout;
+            made->send_timeout = s.send_timeout;
+            call.done();
+            return fd;
+        }
+        if (accepted.error() != Error::would_block) return fail(accepted.error());
+        if (s.nonblocking) return fail(EAGAIN);
+        if (!call.sleep(s, deadline)) return fail(EAGAIN);
+    }
+}
+
+int shut_stream(Call& call, Socket& s, int how) {
+    const TcpPhase phase = phase_of(s);
+    if (phase == TcpPhase::listen) {
+        if (how != SHUT_WR) {  // Linux: it listens no more
+            const Error e = renew(call.in(), s);
+            look(s, true);
+            return errno_of(e);
+        }
+        return 0;
+    }
+    if (phase == TcpPhase::closed || phase == TcpPhase::time_wait) return ENOTCONN;
+    if (phase == TcpPhase::syn_sent) {
+        // Linux ends the attempt, and says so to who waits for it.
+        static_cast<void>(disconnect(call, s));
+        return 0;
+    }
+    if (how != SHUT_RD) {
+        const auto done = s.stack().shutdown(s.handle, CloseDirection::send);
+        if (!done) return errno_of(done.error());
+    }
+    // What has come, and what comes, can still be read, as on Linux; then there is an end instead of a wait.
+    if (how != SHUT_WR) s.receive_shut = true;
+    call.done();
+    look(s, true);
+    return 0;
+}
+
+int shut_datagrams(Call& call, Socket& s, int how) {
+    const bool connected = s.peer.port != 0;
+    if (how != SHUT_WR) s.receive_shut = true;
+    if (how != SHUT_RD) s.send_shut = true;
+    look(s, true);
+    call.done();
+    return connected ? 0 : ENOTCONN;
+}
+
+}  // namespace
+
+void keepnet::posix::await_last_bytes(Call& call, Socket& s) {
+    if (!s.is_tcp()) return;
+    const auto wanted = s.stack().option(s.handle, SocketOption::linger);
+    const auto before = s.stack().info(s.handle);
+    if (!wanted || *wanted <= 0 || !before || before->receive_queue_bytes != 0) return;
+    if (!s.stack().shutdown(s.handle, CloseDirection::send)) return;
+    call.done();
+    for (const Instant deadline = call.until({*wanted});;) {
+        const TcpPhase phase = phase_of(s);
+        if (phase != TcpPhase::fin_wait_1 && phase != TcpPhase::closing && phase != TcpPhase::last_ack) return;
+        if (!call.sleep(s, deadline)) return;
+    }
+}
+
+extern "C" {
+
+int kn_socket(int domain, int type, int protocol) {
+    const Call call;
+    const int flags = type & ~0xf;
+    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail(EINVAL);
+    if (domain != AF_INET6) return fail(EAFNOSUPPORT);
+    SocketKind kind = SocketKind::invalid;
+    if (const int error = kind_of(type & 0xf, protocol, kind); error != 0) return fail(error);
+    kn_stack* host = call ? chosen_stack(call.in()) : nullptr;
+    if (host == nullptr) return fail(ENETDOWN);
+    const auto handle = kind == SocketKind::tcp ? host->stack->open_tcp() : host->stack->open_udp();
+    if (!handle) return fail(handle.error());
+    return make_descriptor(call.in(), host, *handle, kind, (flags & SOCK_NONBLOCK) != 0, (flags & SOCK_CLOEXEC) != 0);
+}
+
+int kn_bind(int fd, const sockaddr* address, socklen_t length) {
+    Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    Endpoint local;
+    if (const int error = take_address(address, length, local); error != 0) return fail(error);
+    if (local.address.is_link_local() && local.interface == 0) return fail(EINVAL);
+    const auto bound = s->stack().bind(s->handle, local);
+    if (!bound) return fail(bound.error());
+    take_handle(call.in(), *s, *bound);
+    s->bound_by_user = true;
+    look(*s, false);
+    return 0;
+}
+
+int kn_listen(int fd, int backlog) {
+    Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    if (!s->is_tcp()) return fail(EOPNOTSUPP);
+    const TcpPhase phase = phase_of(*s);
+    if (s->dialogue != Dialogue::unconnected || (phase != TcpPhase::closed && phase != TcpPhase::listen)) return fail(EINVAL);
+    // Linux's queue is full when it holds more than the backlog.
+    const std::uint32_t most = std::min(static_cast<std::uint32_t>(backlog), backlog_max) + 1;
+    const auto listening = s->stack().listen(s->handle, most);
+    if (!listening) return fail(listening.error());
+    take_handle(call.in(), *s, *listening);
+    s->bound_by_user = true;
+    look(*s, false);
+    call.done();
+    return 0;
+}
+
+int kn_accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
+    Call call;
+    if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail(EINVAL);
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    if (!s->is_tcp()) return fail(EOPNOTSUPP);
+    if (address != nullptr && length == nullptr) return fail(EFAULT);
+    if (address != nullptr && static_cast<int>(*length) < 0) return fail(EINVAL);
+    Endpoint peer;
+    const int made = accept_one(call, *s, flags, peer);
+    if (made >= 0 && address != nullptr) static_cast<void>(give_address(peer, address, length));
+    return made;
+}
+
+int kn_accept(int fd, sockaddr* address, socklen_t* length) { return kn_accept4(fd, address, length, 0); }
+
+int kn_connect(int fd, const sockaddr* address, socklen_t length) {
+    Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    Endpoint to;
+    bool unspecified = false;
+    if (const int error = take_address(address, length, to, &unspecified); error != 0) return fail(error);
+    if (unspecified) return result(disconnect(call, *s));
+    if (to.address.is_link_local() && to.interface == 0) return fail(EINVAL);
+    if (to.address.is_unspecified()) to.address = ipv6_loopback;  // as Linux
+    return result(s->is_tcp() ? connect_stream(call, *s, to) : connect_datagrams(call, *s, to));
+}
+
+int kn_shutdown(int fd, int how) {
+    Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return fail(EINVAL);
+    return result(s->is_tcp() ? shut_stream(call, *s, how) : shut_datagrams(call, *s, how));
+}
+
+int kn_close(int fd) {
+    Call call;
+    const auto file = call.file(fd);
+    if (file == nullptr) {
+        call.release();
+        return ::close(fd);
+    }
+    if (auto* s = dynamic_cast<Socket*>(file.get()); s != nullptr && s->descriptors.size() == 1) await_last_bytes(call, *s);
+    if (call.file(fd) != file) return fail(EBADF);  // another thread was faster
+    forget(call.in(), fd);
+    ::close(fd);
+    call.done();
+    return 0;
+}
+
+int kn_getsockname(int fd, sockaddr* address, socklen_t* length) {
+    const Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    const auto info = s->stack().info(s->handle);
+    if (!info) return fail(info.error());
+    return result(give_address(info->local, address, length));
+}
+
+int kn_getpeername(int fd, sockaddr* address, socklen_t* length) {
+    const Call call;
+    const auto s = call.socket(fd);
+    if (s == nullptr) return -1;
+    const auto info = s->stack().info(s->handle);
+    if (!info) return fail(info.error());
+    const bool none = s->is_tcp() ? info->phase == TcpPhase::closed || info->phase == TcpPhase::listen ||
+                                        info->phase == TcpPhase::syn_sent || info->phase == TcpPhase::time_wait
+                                  : s->peer.port == 0;
+    if (none) return fail(ENOTCONN);
+    return result(give_address(info->remote, address, length));
+}
+
+}  // extern "C"
