@@ -1,0 +1,5 @@
+# The header as a C program sees it.
+target_sources(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/posix/header.c)
+set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/posix/header.c PROPERTIES COMPILE_OPTIONS "-Wpedantic")
+find_package(Threads REQUIRED)
+target_link_libraries(${target} PRIVATE Threads::Threads)
