@@ -64,7 +64,9 @@ Error bind_towards(Core& core, SocketRef socket, const Endpoint& remote) {
     World& w = core.world;
     const SocketState& s = w.sockets.get(socket);
     Endpoint local = s.local;
-    if (local.address.is_unspecified()) {
+    if (local.address.is_unspecified() && remote.address.is_loopback()) {
+        local.address = ipv6_loopback;
+    } else if (local.address.is_unspecified()) {
         const auto cx = core.ip_context();
         const auto route = ip::find_route(cx, remote.address, remote.interface);
         if (!route) return Error::no_route;
@@ -127,7 +129,7 @@ std::expected<SocketHandle, Error> bind(Core& core, SocketHandle socket, const E
     const SocketState* s = find(core, socket);
     if (s == nullptr) return std::unexpected(Error::stale_handle);
     if (s->is_bound || s->connection || s->listener) return std::unexpected(Error::invalid_state);
-    if (!local.address.is_unspecified() && !local.address.is_multicast() &&
+    if (!local.address.is_unspecified() && !local.address.is_multicast() && !local.address.is_loopback() &&
         !ip::find_address(core.ip_context(), local.address, local.interface, true)) {
         return std::unexpected(Error::address_not_available);
     }
