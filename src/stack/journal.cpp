@@ -176,6 +176,24 @@ void mend(JournalCore& j) {
     start_behind(j, at);
 }
 
+/// Bytes of the store that windows may claim: a window is not taken back, and the program that is to read what came through
+/// others must find room for what it reads and says, until a snapshot is asked for (at half of the store) and while it is
+/// written. Where more is granted (a restore has to take every window for as wide as it may have been shown), and a peer
+/// fills it, the store is full sooner, and a snapshot makes room.
+std::uint64_t claims_max(const JournalCore& j) { return j.store->capacity() / 4; }
+
+/// What a peer may still send has its place twice: as it comes, and as it is read.
+std::uint64_t claimed_bytes(const JournalCore& j) {
+    std::uint64_t granted = 0;
+    for (std::size_t i = 0; i < j.stack_count; ++i) granted += j.stacks[i].core->tcp_tables.granted_total;
+    return std::min(2 * granted, claims_max(j));
+}
+
+/// By how much all granted windows together may grow.
+std::uint64_t grant_room(const JournalCore& j) {
+    return std::min(j.store_room(), claims_max(j) - claimed_bytes(j)) / 2;
+}
+
 Error check_memory(std::span<std::byte> memory) {
     const bool ok = memory.size() >= Journal::memory_bytes_min &&
                     reinterpret_cast<std::uintptr_t>(memory.data()) % Journal::memory_alignment == 0;
@@ -211,9 +229,7 @@ std::size_t JournalCore::data_room() const {
 }
 
 std::uint64_t JournalCore::store_room() const {
-    std::uint64_t claimed = end() - truncated;
-    // What a peer may still send has its place twice: as it comes, and as it is read.
-    for (std::size_t i = 0; i < stack_count; ++i) claimed += 2 * stacks[i].core->tcp_tables.granted_total;
+    const std::uint64_t claimed = end() - truncated + claimed_bytes(*this);
     const std::uint64_t capacity = store->capacity();
     return capacity > claimed ? capacity - claimed : 0;
 }
@@ -314,7 +330,7 @@ std::expected<void, Error> attach(JournalCore& j, Core& core) {
 void turn(JournalCore& j, Core& polled) {
     take_status(j);
     if (j.in_flight.empty() && is_flush_wanted(j) && flush(j)) take_status(j);
-    polled.world.grant_room = j.store_room() / 2;
+    polled.world.grant_room = grant_room(j);
 }
 
 bool may_receive(const JournalCore& j) {

@@ -316,6 +316,24 @@ TEST_CASE("DURABILITY 6 and 7: crashes anywhere, with slow, torn and failing wri
     REQUIRE(restores > 60);
 }
 
+TEST_CASE("DURABILITY 6: windows that claim more than the journal's store has leave the program room for what it reads and says") {
+    // A restore takes each window for as wide as it may have been shown: here, together, twice the store.
+    World2 t(3);
+    t.stack.reset(), t.journal.reset();
+    t.store = TestJournalStore(Journal::memory_bytes_min);
+    t.config.tcp.receive_buffer = 512U * 1024;
+    t.create();
+    t.client.total = t.second.total = 300'000;
+    for (int i = 0; i < 40; ++i) t.turn();
+    REQUIRE(t.client.checked > 1000);
+    t.crash();
+    t.restore(50_ms);
+    for (int i = 0; i < 20'000 && !(t.client.ended && t.second.ended); ++i) t.turn();
+    REQUIRE(!t.client.error);
+    REQUIRE(t.client.checked == t.client.total);
+    REQUIRE(t.second.checked == t.second.total);
+}
+
 TEST_CASE("DURABILITY 7, byte mode: the program cuts its streams otherwise and takes its connections in another order") {
     unsigned restores = 0;
     for (std::uint64_t seed = 1; seed <= 25; ++seed) {

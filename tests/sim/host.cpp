@@ -86,7 +86,11 @@ Monitor::Facts Host::facts_of(ByteView frame) const {
             return;
         }
         facts.has_connection = true;
-        facts.withholds = c.policy != DurabilityPolicy::none && t->ack != c.rcv.nxt.raw;
+        // Fewer bytes than the window's scale can say, all of them durable, are kept back for its sake alone: what comes
+        // out of order has its duplicate ACK all the same.
+        const bool is_durable = after_eq(c.marks.rcv_durable, c.rcv.nxt);
+        const bool is_misfit = is_durable && c.rcv.nxt.raw - t->ack < 1U << c.rcv.wscale;
+        facts.withholds = c.policy != DurabilityPolicy::none && t->ack != c.rcv.nxt.raw && !is_misfit;
     });
     if (t->has(rst)) {
         facts.may_be_aborted = may_abort(plan_, app_.value, t->to, t->source, t->destination) ||
