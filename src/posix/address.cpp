@@ -35,8 +35,9 @@ int take_address(const sockaddr* address, socklen_t length, Endpoint& out, bool*
 }
 
 int give_address(const Endpoint& endpoint, sockaddr* address, socklen_t* length) {
-    if (address == nullptr || length == nullptr) return EFAULT;
+    if (length == nullptr) return EFAULT;
     if (static_cast<int>(*length) < 0) return EINVAL;
+    if (address == nullptr) return EFAULT;
     sockaddr_in6 a{};
     a.sin6_family = AF_INET6;
     a.sin6_port = htons(endpoint.port);

@@ -86,7 +86,6 @@ int take_control(const msghdr& message, SendDatagram& how, InterfaceIndex& inter
 }
 
 ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& message, int flags) {
-    if ((flags & MSG_OOB) != 0) return fail(EOPNOTSUPP);
     if ((flags & MSG_ERRQUEUE) != 0) return fail(EAGAIN);
     const bool wait = !s.nonblocking && (flags & MSG_DONTWAIT) == 0;
     const Instant deadline = call.until(s.receive_timeout);
@@ -116,7 +115,7 @@ ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& messa
             }
             return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? whole : copied);
         }
-        if (s.receive_shut) {
+        if (s.receive_shut && wait) {  // without waiting Linux says EAGAIN
             message.msg_namelen = 0;
             message.msg_controllen = 0;
             return 0;
@@ -127,7 +126,6 @@ ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& messa
 }
 
 ssize_t send_datagram(Call& call, Socket& s, const Parts& from, const msghdr& message, int flags) {
-    if ((flags & MSG_OOB) != 0) return fail(EOPNOTSUPP);
     if (from.size() > 0xffff) return fail(EMSGSIZE);
     SendDatagram how;
     if (message.msg_name != nullptr) {

@@ -1,6 +1,7 @@
 // Numbers of the kernel, and what they name.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -93,7 +94,7 @@ int make_descriptor(Internals& in, kn_stack* host, SocketHandle handle, SocketKi
     return fd;
 }
 
-Error renew(Internals& in, Socket& s) {
+Error renew(Internals& in, Socket& s, bool reset) {
     Stack& stack = s.stack();
     const auto info = stack.info(s.handle);
     if (!info) return info.error();
@@ -103,7 +104,7 @@ Error renew(Internals& in, Socket& s) {
         const auto value = stack.option(s.handle, option);
         if (value) static_cast<void>(stack.set_option(*fresh, option, *value));
     }
-    static_cast<void>(stack.close(s.handle));
+    static_cast<void>(reset ? stack.abort(s.handle) : stack.close(s.handle));
     in.sockets.erase({s.host, s.handle.raw});
     s.handle = *fresh;
     if (s.bound_by_user) {
@@ -123,7 +124,7 @@ Error renew(Internals& in, Socket& s) {
     s.dialogue = Dialogue::unconnected;
     s.peer = {};
     s.pending = Error::invalid;
-    s.stream_over = s.receive_shut = s.send_shut = false;
+    s.receive_shut = s.send_shut = false;
     s.arrived = 0;
     s.waiting = 0;
     return Error::invalid;
@@ -186,9 +187,13 @@ int errno_of(Error e) {
 
 int take_pending(Socket& s) {
     if (const auto taken = s.stack().take_error(s.handle); taken && *taken != Error::invalid) s.pending = *taken;
-    const int error = errno_of(s.pending);
-    s.pending = Error::invalid;
-    return error;
+    const Error e = std::exchange(s.pending, Error::invalid);
+    if (e == Error::connection_reset && s.is_tcp() && !s.send_shut) {
+        // Linux's tcp_reset(): in CLOSE-WAIT it is a pipe without a reader.
+        const auto r = s.stack().readiness(s.handle);
+        if (r && r->has(Readiness::peer_closed)) return EPIPE;
+    }
+    return errno_of(e);
 }
 
 }  // namespace keepnet::posix

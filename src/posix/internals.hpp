@@ -86,8 +86,7 @@ struct Socket final : File {
     Dialogue dialogue = Dialogue::unconnected;
     bool bound_by_user = false;
     bool receive_shut = false;          ///< shutdown(SHUT_RD)
-    bool send_shut = false;             ///< UDP: shutdown(SHUT_WR)
-    bool stream_over = false;           ///< TCP: the error that ended it was reported, or there was none
+    bool send_shut = false;             ///< shutdown(SHUT_WR)
     Endpoint peer{};                    ///< UDP: connected to; port 0: not
     Error pending = Error::invalid;     ///< taken from the stack, not reported yet
 
@@ -194,8 +193,8 @@ int make_duplicate(Internals& in, int fd);
 /// An empty epoll set. -1 and errno.
 int make_set(Internals& in, int flags);
 /// The socket is another one of its stack from now on: the same options, and the same local endpoint if the user chose it.
-/// Linux can connect a socket again after a failure; a keepnet socket cannot.
-Error renew(Internals& in, Socket& s);
+/// Linux can connect a socket again after a failure; a keepnet socket cannot. `reset`: the old one's peer is.
+Error renew(Internals& in, Socket& s, bool reset = false);
 
 // --- readiness ---
 
@@ -203,6 +202,8 @@ Error renew(Internals& in, Socket& s);
 std::uint32_t poll_mask(const Socket& s);
 /// Looks at the socket, and tells epoll sets, sleepers and the eventfd what is new. `told`: the stack said so.
 void look(Socket& s, bool told);
+/// The socket's state changed: everything that it is ready for is news (Linux's sk_state_change()).
+void announce(Socket& s);
 void queue_item(EpollItem& item);
 void update_signal(Epoll& e);
 void drop_items_of(Socket& s);

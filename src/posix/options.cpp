@@ -269,7 +269,6 @@ tcp_info info_of(const SocketInfo& from) {
 }
 
 int get_tcp_level(Socket& s, int name, const Room& room) {
-    if (!s.is_tcp()) return ENOPROTOOPT;
     if (const TcpOption* o = find_tcp_option(name)) return room.give(static_cast<int>(get(s, o->option) / o->unit));
     const auto info = s.stack().info(s.handle);
     if (!info) return errno_of(info.error());
@@ -359,10 +358,12 @@ int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     const Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
+    const bool known = level == SOL_SOCKET || level == IPPROTO_IPV6 || (level == IPPROTO_TCP && s->is_tcp());
+    if (!known) return fail(ENOPROTOOPT);
     if (length == nullptr) return fail(EFAULT);
-    if (static_cast<int>(*length) < 0) return fail(EINVAL);
+    if (static_cast<int>(*length) < 0 && level != IPPROTO_IPV6) return fail(EINVAL);  // there Linux takes it for a large one
     const Room room{value, length};
-    int error = level == SOL_SOCKET || level == IPPROTO_TCP || level == IPPROTO_IPV6 ? ENOPROTOOPT : EOPNOTSUPP;
+    int error = 0;
     if (level == SOL_SOCKET) error = get_socket_level(*s, name, room);
     if (level == IPPROTO_TCP) error = get_tcp_level(*s, name, room);
     if (level == IPPROTO_IPV6) error = get_ipv6_level(*s, name, room);

@@ -95,6 +95,13 @@ void look(Socket& s, bool told) {
     }
 }
 
+void announce(Socket& s) {
+    look(s, true);
+    for (EpollItem* item : s.watchers) {
+        if ((s.mask & (item->events | EPOLLERR | EPOLLHUP)) != 0) queue_item(*item);
+    }
+}
+
 void queue_item(EpollItem& item) {
     constexpr std::uint32_t wanted = ~std::uint32_t{EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP};
     if ((item.events & wanted) == 0) return;  // EPOLLONESHOT, and it has been

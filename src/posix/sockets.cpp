@@ -72,7 +72,7 @@ int connect_stream(Call& call, Socket& s, const Endpoint& to) {
     const auto done = s.stack().connect(s.handle, to);
     if (!done) return errno_of(done.error());
     s.dialogue = Dialogue::connecting;
-    s.stream_over = false;
+    s.pending = Error::invalid;
     call.done();
     look(s, false);
     if (s.nonblocking) return EINPROGRESS;
@@ -92,8 +92,10 @@ int connect_datagrams(Call& call, Socket& s, const Endpoint& to) {
 
 /// connect(AF_UNSPEC): the conversation is over, the socket is new.
 int disconnect(Call& call, Socket& s) {
-    if (s.is_tcp() && phase_of(s) != TcpPhase::listen) static_cast<void>(s.stack().set_option(s.handle, SocketOption::linger, 0));
-    const Error e = renew(call.in(), s);
+    const TcpPhase phase = s.is_tcp() ? phase_of(s) : TcpPhase::closed;
+    const bool talks = phase != TcpPhase::closed && phase != TcpPhase::listen;
+    const Error e = renew(call.in(), s, talks);
+    if (talks) s.pending = Error::connection_reset;  // as Linux's tcp_disconnect()
     call.done();
     look(s, true);
     return errno_of(e);
@@ -153,11 +155,12 @@ int shut_stream(Call& call, Socket& s, int how) {
     if (how != SHUT_RD) {
         const auto done = s.stack().shutdown(s.handle, CloseDirection::send);
         if (!done) return errno_of(done.error());
+        s.send_shut = true;
     }
     // What has come, and what comes, can still be read, as on Linux; then there is an end instead of a wait.
     if (how != SHUT_WR) s.receive_shut = true;
     call.done();
-    look(s, true);
+    announce(s);
     return 0;
 }
 
@@ -165,7 +168,7 @@ int shut_datagrams(Call& call, Socket& s, int how) {
     const bool connected = s.peer.port != 0;
     if (how != SHUT_WR) s.receive_shut = true;
     if (how != SHUT_RD) s.send_shut = true;
-    look(s, true);
+    announce(s);
     call.done();
     return connected ? 0 : ENOTCONN;
 }

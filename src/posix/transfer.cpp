@@ -67,11 +67,8 @@ int why_not_readable(Socket& s, Error e) {
     if (!info) return errno_of(info.error());
     if (info->phase == TcpPhase::listen) return ENOTCONN;
     if (info->phase == TcpPhase::syn_sent || info->phase == TcpPhase::syn_received) return EAGAIN;
-    if (const int pending = take_pending(s); pending != 0) {
-        s.stream_over = true;
-        return pending;
-    }
-    if (s.receive_shut || s.dialogue == Dialogue::connected) return 0;  // the error was told: now it is the end
+    if (const int pending = take_pending(s); pending != 0) return pending;
+    if (s.receive_shut || s.dialogue != Dialogue::unconnected) return 0;  // the error was told: now it is the end
     return ENOTCONN;
 }
 
@@ -281,7 +278,6 @@ ssize_t kn_readv(int fd, const iovec* parts, int count) {
 ssize_t kn_read(int fd, void* buffer, size_t length) {
     {
         const Call call;
-        if (call.file(fd) != nullptr && static_cast<ssize_t>(length) < 0) return fail(EINVAL);
         if (call.file(fd) != nullptr && !is_user_memory(buffer, length)) return fail(EFAULT);
     }
     const iovec part{buffer, length};
@@ -332,7 +328,6 @@ ssize_t kn_writev(int fd, const iovec* parts, int count) {
 ssize_t kn_write(int fd, const void* buffer, size_t length) {
     {
         const Call call;
-        if (call.file(fd) != nullptr && static_cast<ssize_t>(length) < 0) return fail(EINVAL);
         if (call.file(fd) != nullptr && !is_user_memory(buffer, length)) return fail(EFAULT);
     }
     const iovec part{const_cast<void*>(buffer), length};

@@ -3,3 +3,5 @@ target_sources(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/posix/header.c)
 set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/posix/header.c PROPERTIES COMPILE_OPTIONS "-Wpedantic")
 find_package(Threads REQUIRED)
 target_link_libraries(${target} PRIVATE Threads::Threads)
+# Many small tests, whose speed is nobody's concern.
+target_compile_options(${target} PRIVATE -O0)
