@@ -77,10 +77,11 @@ int kn_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int kn_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
 
 /* The persistent handle of a socket or an epoll set: the same 64-bit number names the same one after any number of restarts.
+ * Of a socket it is the SocketHandle of its stack, and kn_adopt looks for it in the thread's stack (kn_attach).
  * 0 and errno on failure: EBADF, ENOTSOCK. */
 uint64_t kn_handle(int fd);
 /* A descriptor for what `handle` names: after a restore, or once more. Its flags, and an epoll set's members, are those of the
- * snapshot (Runtime::save). Fails: EBADF (names nothing), EMFILE. */
+ * snapshot (Runtime::save). One that cannot have a descriptor is closed. Fails: EBADF (names nothing), EMFILE. */
 int kn_adopt(uint64_t handle);
 /* The same, under the number `fd`, which closes what was open there (dup2). Fails: EBADF (also: `fd` out of range). */
 int kn_adopt_at(uint64_t handle, int fd);

@@ -104,7 +104,7 @@ class Runtime {
     /// Descriptor flags, time-outs and epoll sets, to be stored beside the cut that is made in the same section of the lock:
     /// as a blob of the snapshot (EncodeOptions::blobs, by custom under `blob_name`).
     [[nodiscard]] std::vector<std::uint8_t> save() const;
-    /// What save() gave, after a restore and before the first kn_adopt. Fails whole: invalid_argument (damaged, or of a newer
+    /// What save() gave, after a restore and before the first kn_adopt; the stacks were added in the same order. Fails whole: invalid_argument (damaged, or of a newer
     /// format).
     std::expected<void, Error> restore(ByteView saved);
     static constexpr const char* blob_name = "keepnet.posix";

@@ -81,7 +81,7 @@ void apply(const SavedSocket& saved, Socket& s) {
 void join_sets(Internals& in, Socket& s) {
     for (const auto& [handle, set] : in.epolls) {
         for (const auto& [key, item] : set->items) {
-            if (item->socket != nullptr || item->handle != s.handle.raw) continue;
+            if (item->socket != nullptr || item->handle != s.handle.raw || item->stack != s.host->number) continue;
             item->socket = &s;
             s.watchers.push_back(item.get());
             if ((s.mask & (item->events | EPOLLERR | EPOLLHUP)) != 0) queue_item(*item);
@@ -100,29 +100,27 @@ Dialogue dialogue_of(const SocketInfo& info) {
 }
 
 int adopt_socket(Internals& in, SocketHandle handle) {
-    for (const auto& host : in.stacks) {
-        const auto info = host->stack->info(handle);
-        if (!info) continue;
-        if (const auto there = in.sockets.find({host.get(), handle.raw}); there != in.sockets.end()) {
-            return make_duplicate(in, there->second->descriptors.front());
-        }
-        if (!host->stack->claim(handle)) continue;
-        const auto saved = in.saved_sockets.find(handle.raw);
-        std::shared_ptr<Socket> s;
-        const bool on_exec = saved != in.saved_sockets.end() && (saved->second.fd_flags & FD_CLOEXEC) != 0;
-        const int fd = make_descriptor(in, host.get(), handle, info->kind, false, on_exec, &s);
-        if (fd < 0) return -1;
-        s->dialogue = dialogue_of(*info);
-        if (info->kind == SocketKind::udp) s->peer = info->remote;
-        if (saved != in.saved_sockets.end()) {
-            apply(saved->second, *s);
-            in.saved_sockets.erase(saved);
-        }
-        look(*s, true);
-        join_sets(in, *s);
-        return fd;
+    kn_stack* host = chosen_stack(in);
+    const auto info = host != nullptr ? host->stack->info(handle) : std::unexpected(Error::stale_handle);
+    if (!info) return fail(EBADF);
+    if (const auto there = in.sockets.find({host, handle.raw}); there != in.sockets.end()) {
+        return make_duplicate(in, there->second->descriptors.front());
     }
-    return fail(EBADF);
+    if (!host->stack->claim(handle)) return fail(EBADF);
+    const auto saved = in.saved_sockets.find({host->number, handle.raw});
+    const bool is_saved = saved != in.saved_sockets.end();
+    std::shared_ptr<Socket> s;
+    const int fd = make_descriptor(in, host, handle, info->kind, false, is_saved && (saved->second.fd_flags & FD_CLOEXEC) != 0, &s);
+    if (fd < 0) return -1;
+    s->dialogue = dialogue_of(*info);
+    if (info->kind == SocketKind::udp) s->peer = info->remote;
+    if (is_saved) {
+        apply(saved->second, *s);
+        in.saved_sockets.erase(saved);
+    }
+    look(*s, true);
+    join_sets(in, *s);
+    return fd;
 }
 
 int adopt_set(Internals& in, std::uint64_t handle) {
@@ -141,6 +139,7 @@ int adopt_set(Internals& in, std::uint64_t handle) {
         auto item = std::make_unique<EpollItem>();
         item->set = e;
         item->handle = m.handle;
+        item->stack = m.stack;
         item->fd = m.fd;
         item->events = m.events;
         item->data = m.data;

@@ -48,8 +48,23 @@ int control_kernel(Epoll& e, int epoll, int operation, int fd, const epoll_event
     return 0;
 }
 
+/// A restored member has the number that its socket had; the one that it has now serves where that one is another's.
+void renumber(Epoll& e, const Socket& s, int fd) {
+    const auto is = [&](int number) {
+        return std::find(s.descriptors.begin(), s.descriptors.end(), number) != s.descriptors.end();
+    };
+    for (const EpollItem* item : s.watchers) {
+        if (item->set != &e || is(item->fd)) continue;
+        auto node = e.items.extract({item->fd, item->handle});
+        node.key().first = node.mapped()->fd = fd;
+        e.items.insert(std::move(node));
+        return;
+    }
+}
+
 int control_ours(Epoll& e, Socket& s, int operation, int fd, const epoll_event* event) {
     const auto key = std::pair(fd, s.handle.raw);
+    if (!e.items.contains(key)) renumber(e, s, fd);
     const auto found = e.items.find(key);
     if (operation == EPOLL_CTL_ADD && found != e.items.end()) return EEXIST;
     if (operation != EPOLL_CTL_ADD && found == e.items.end()) return ENOENT;

@@ -20,6 +20,7 @@
 
 struct kn_stack {
     keepnet::Stack* stack = nullptr;
+    std::uint32_t number = 0;           ///< in the order of Runtime::add()
 };
 
 namespace keepnet::posix {
@@ -73,6 +74,7 @@ struct EpollItem {
     Epoll* set = nullptr;
     struct Socket* socket = nullptr;    ///< null: not adopted yet, or the kernel's
     std::uint64_t handle = 0;           ///< of the socket; 0: the kernel's descriptor
+    std::uint32_t stack = 0;            ///< not adopted yet: the number of its stack
     int fd = -1;
     std::uint32_t events = 0;
     std::uint64_t data = 0;
@@ -130,6 +132,9 @@ struct Epoll final : File {
 /// A number that names an epoll set, and no socket: slot 2^24 - 1 does not exist.
 inline constexpr std::uint64_t epoll_handle_slot = 0xff'ffff;
 
+/// Handles are a stack's own: (number of the stack, handle).
+using StackAndHandle = std::pair<std::uint32_t, std::uint64_t>;
+
 /// From Runtime::restore(), until it is adopted.
 struct SavedSocket {
     std::uint32_t flags = 0;
@@ -140,6 +145,7 @@ struct SavedSocket {
 };
 struct SavedMember {
     std::uint64_t handle = 0;
+    std::uint32_t stack = 0;
     std::int32_t fd = -1;
     std::uint32_t events = 0;
     std::uint64_t data = 0;
@@ -159,7 +165,7 @@ struct Internals {
     std::vector<std::shared_ptr<File>> files{};              ///< by descriptor
     std::map<std::pair<kn_stack*, std::uint64_t>, Socket*> sockets{};
     std::map<std::uint64_t, Epoll*> epolls{};
-    std::map<std::uint64_t, SavedSocket> saved_sockets{};
+    std::map<StackAndHandle, SavedSocket> saved_sockets{};
     std::map<std::uint64_t, SavedEpoll> saved_epolls{};
     std::uint64_t epoll_count = 0;
     std::function<void(Stack&, SocketHandle)> on_ready{};

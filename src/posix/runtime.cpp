@@ -95,6 +95,7 @@ kn_stack* Runtime::add(Stack& stack) {
     const Lock held = lock();
     auto host = std::make_unique<kn_stack>();
     host->stack = &stack;
+    host->number = static_cast<std::uint32_t>(internals_->stacks.size());
     internals_->stacks.push_back(std::move(host));
     return internals_->stacks.back().get();
 }

@@ -70,6 +70,7 @@ std::uint32_t flags_of(const Socket& s) {
 int descriptor_flags(const File& file) { return std::max(0, ::fcntl(file.descriptors.front(), F_GETFD)); }
 
 void put_socket(Writer& out, const Socket& s) {
+    out.put<std::uint32_t>(s.host->number);
     out.put<std::uint64_t>(s.handle.raw);
     out.put<std::uint32_t>(flags_of(s));
     out.put<std::int32_t>(descriptor_flags(s));
@@ -87,6 +88,7 @@ void put_set(Writer& out, const Epoll& e) {
     out.put<std::uint32_t>(members);
     for (const auto& [key, item] : e.items) {
         if (item->handle == 0) continue;  // the kernel's: it ends with the process
+        out.put<std::uint32_t>(item->socket != nullptr ? item->socket->host->number : item->stack);
         out.put<std::uint64_t>(item->handle);
         out.put<std::int32_t>(item->fd);
         out.put<std::uint32_t>(item->events);
@@ -94,13 +96,14 @@ void put_set(Writer& out, const Epoll& e) {
     }
 }
 
-constexpr std::size_t socket_bytes = 8 + 4 + 4 + 8 + 8 + 4;
+constexpr std::size_t socket_bytes = 4 + 8 + 4 + 4 + 8 + 8 + 4;
 constexpr std::size_t set_bytes = 8 + 4 + 4 + 4;
-constexpr std::size_t member_bytes = 8 + 4 + 4 + 8;
+constexpr std::size_t member_bytes = 4 + 8 + 4 + 4 + 8;
 
 bool is_timeout_sane(Duration d) { return d.ns >= 0 && d.ns <= seconds(365LL * 86'400 * 100).ns; }
 
-void get_socket(Reader& in, std::map<std::uint64_t, SavedSocket>& out) {
+void get_socket(Reader& in, std::map<StackAndHandle, SavedSocket>& out) {
+    const auto stack = in.get<std::uint32_t>();
     const auto handle = in.get<std::uint64_t>();
     SavedSocket s;
     s.flags = in.get<std::uint32_t>();
@@ -109,7 +112,7 @@ void get_socket(Reader& in, std::map<std::uint64_t, SavedSocket>& out) {
     s.send_timeout.ns = in.get<std::int64_t>();
     s.low_water = in.get<std::uint32_t>();
     if (!is_timeout_sane(s.receive_timeout) || !is_timeout_sane(s.send_timeout) || s.low_water > INT32_MAX) in.refuse();
-    if (!out.emplace(handle, s).second) in.refuse();
+    if (!out.emplace(StackAndHandle(stack, handle), s).second) in.refuse();
 }
 
 void get_set(Reader& in, std::map<std::uint64_t, SavedEpoll>& out) {
@@ -121,6 +124,7 @@ void get_set(Reader& in, std::map<std::uint64_t, SavedEpoll>& out) {
     const std::uint32_t members = in.count(member_bytes);
     for (std::uint32_t i = 0; i < members; ++i) {
         SavedMember m;
+        m.stack = in.get<std::uint32_t>();
         m.handle = in.get<std::uint64_t>();
         m.fd = in.get<std::int32_t>();
         m.events = in.get<std::uint32_t>();
@@ -150,7 +154,7 @@ std::expected<void, Error> restore_descriptors(Internals& in, ByteView saved) {
     if (from.get<std::uint32_t>() != magic || from.get<std::uint32_t>() != version) from.refuse();
     const auto epoll_count = from.get<std::uint64_t>();
     if (epoll_count >= std::uint64_t{1} << 40) from.refuse();
-    std::map<std::uint64_t, SavedSocket> sockets;
+    std::map<StackAndHandle, SavedSocket> sockets;
     std::map<std::uint64_t, SavedEpoll> sets;
     for (std::uint32_t n = from.ok() ? from.count(socket_bytes) : 0; n != 0 && from.ok(); --n) get_socket(from, sockets);
     for (std::uint32_t n = from.ok() ? from.count(set_bytes) : 0; n != 0 && from.ok(); --n) get_set(from, sets);

@@ -156,7 +156,8 @@ ssize_t receive_stream(Call& call, Socket& s, const Parts& into, int flags) {
             got += n;
             if (n != 0) {
                 look(s, false);
-                call.done();  // the window may open
+                call.done();  // the window may open, and more have come: nobody sleeps without another look
+                if (got < enough) continue;
             }
         }
         if (got >= enough) return static_cast<ssize_t>(got);
@@ -198,11 +199,13 @@ ssize_t send_stream(Call& call, Socket& s, const Parts& from, int flags) {
             if (from.is_bad()) return fail(EFAULT);
             const auto views = from.views(sent);
             const auto n = s.stack().send(s.handle, views, (flags & MSG_MORE) != 0);
-            if (n) sent += *n;
             look(s, false);
-            call.done();
-            if (sent == from.size()) return static_cast<ssize_t>(sent);
-            if (n) continue;
+            if (n) {
+                sent += *n;
+                call.done();
+                if (sent == from.size()) return static_cast<ssize_t>(sent);
+                continue;  // room may have come meanwhile
+            }
             reason = errno_of(n.error());
         }
         if (reason != EAGAIN) {

@@ -5,3 +5,6 @@ find_package(Threads REQUIRED)
 target_link_libraries(${target} PRIVATE Threads::Threads)
 # Many small tests, whose speed is nobody's concern.
 target_compile_options(${target} PRIVATE -O0)
+if(NOT TARGET keepnet_checkpoint)
+    set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/posix/persistent_test.cpp PROPERTIES HEADER_FILE_ONLY ON)
+endif()
