@@ -22,6 +22,7 @@ constexpr std::array copied_options{
     SocketOption::user_timeout,      SocketOption::linger,              SocketOption::max_segment,
     SocketOption::hop_limit,         SocketOption::traffic_class,       SocketOption::reuse_address,
     SocketOption::policy,            SocketOption::hold_output,         SocketOption::send_policy,
+    SocketOption::congestion,        SocketOption::ecn,
 };
 
 std::expected<SocketHandle, Error> open(Stack& stack, SocketKind kind) {

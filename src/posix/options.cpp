@@ -1,8 +1,11 @@
 // getsockopt and setsockopt. What the stack has is the stack's; time-outs, control messages and what has no effect here are
 // the socket's own.
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cstring>
+#include <string_view>
+#include <utility>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -145,13 +148,7 @@ int set_socket_level(Socket& s, int name, const Given& given) {
             if (value < 0 || value > 6) return EPERM;
             s.priority = value;
             return 0;
-        case SO_TYPE:
-        case SO_PROTOCOL:
-        case SO_DOMAIN:
-        case SO_ERROR:
-        case SO_ACCEPTCONN:
-        case SO_SNDLOWAT: return ENOPROTOOPT;
-        default: return ENOPROTOOPT;
+        default: return ENOPROTOOPT;  // those that can only be read too
     }
 }
 
@@ -210,6 +207,32 @@ const TcpOption* find_tcp_option(int name) {
     return found == tcp_options.end() ? nullptr : &*found;
 }
 
+/// TCP_CONGESTION: by the names that Linux has for them.
+constexpr std::size_t algorithm_name_max = 16;  // TCP_CA_NAME_MAX
+constexpr std::array algorithms{
+    std::pair{std::string_view("reno"), CongestionAlgorithm::newreno},
+    std::pair{std::string_view("cubic"), CongestionAlgorithm::cubic},
+};
+
+int set_congestion(Socket& s, const Given& given) {
+    if (given.length < 1) return EINVAL;
+    if (given.at == nullptr) return EFAULT;
+    const auto* text = static_cast<const char*>(given.at);
+    const std::string_view name(text, ::strnlen(text, std::min<std::size_t>(given.length, algorithm_name_max - 1)));
+    for (const auto& [known, algorithm] : algorithms) {
+        if (name == known) return set(s, SocketOption::congestion, static_cast<std::int64_t>(algorithm));
+    }
+    return ENOENT;
+}
+
+int get_congestion(const Socket& s, const Room& room) {
+    std::array<char, algorithm_name_max> text{};
+    for (const auto& [known, algorithm] : algorithms) {
+        if (get(s, SocketOption::congestion) == static_cast<std::int64_t>(algorithm)) known.copy(text.data(), known.size());
+    }
+    return room.give(text);
+}
+
 int set_max_segment(Socket& s, int value) {
     if (value != 0 && (value < 88 || value > 32767)) return EINVAL;
     return set(s, SocketOption::max_segment, value);
@@ -217,15 +240,13 @@ int set_max_segment(Socket& s, int value) {
 
 int set_tcp_level(Socket& s, int name, const Given& given) {
     if (!s.is_tcp()) return ENOPROTOOPT;
+    if (name == TCP_CONGESTION) return set_congestion(s, given);
     const TcpOption* o = find_tcp_option(name);
     if (o == nullptr && name != TCP_MAXSEG) return ENOPROTOOPT;
     int value = 0;
     if (const int error = given.take(value); error != 0) return error;
     if (o == nullptr) return set_max_segment(s, value);
-    if (o->is_bool) {
-        const int error = set(s, o->option, value != 0 ? 1 : 0);
-        return error;
-    }
+    if (o->is_bool) return set(s, o->option, value != 0 ? 1 : 0);
     if (value < o->low || value > o->high) return EINVAL;
     return set(s, o->option, value * o->unit);
 }
@@ -261,10 +282,7 @@ tcp_info info_of(const SocketInfo& from) {
     t.tcpi_snd_cwnd = from.mss != 0 ? from.congestion_window / from.mss : 0;
     t.tcpi_rcv_space = from.receive_window;
     t.tcpi_total_retrans = from.retransmissions;
-    if (from.phase == TcpPhase::listen) {
-        t.tcpi_unacked = from.accept_queue;
-        t.tcpi_sacked = 0;
-    }
+    if (from.phase == TcpPhase::listen) t.tcpi_unacked = from.accept_queue;  // as Linux: how many wait
     return t;
 }
 
@@ -277,6 +295,7 @@ int get_tcp_level(Socket& s, int name, const Room& room) {
             const auto wanted = static_cast<int>(get(s, SocketOption::max_segment));
             return room.give(info->mss != 0 ? static_cast<int>(info->mss) : wanted != 0 ? wanted : 536);
         }
+        case TCP_CONGESTION: return get_congestion(s, room);
         case TCP_INFO: return room.give(info_of(*info));
         default: return ENOPROTOOPT;
     }

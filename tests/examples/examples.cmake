@@ -32,3 +32,10 @@ if(TARGET keepnet_lua_runtime)
         COMMAND ${CMAKE_CURRENT_LIST_DIR}/persistent_runtime/kill.py $<TARGET_FILE:keepnet_example_persistent_runtime>)
     set_tests_properties("examples: runtime: killed without a network" PROPERTIES LABELS examples TIMEOUT 120)
 endif()
+
+# A C program on the POSIX interface.
+if(TARGET keepnet_posix AND TARGET keepnet_example_posix_echo)
+    add_test(NAME "examples: posix_echo runs" COMMAND keepnet_example_posix_echo)
+    set_tests_properties("examples: posix_echo runs" PROPERTIES LABELS examples TIMEOUT 60
+        PASS_REGULAR_EXPRESSION "^the net in which an angler keeps the catch alive\n$")
+endif()

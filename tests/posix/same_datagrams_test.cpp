@@ -254,6 +254,42 @@ TEST_CASE("posix: as Linux: options of a datagram socket") {
     same([](Play& p) { options(p, p.socket(SOCK_DGRAM)); });
 }
 
+TEST_CASE("posix: as Linux: TCP_CONGESTION") {
+    same([](Play& p) {
+        const int fd = p.socket();
+        const auto set = [&](const std::string& name, socklen_t length) {
+            p.note("set " + name, [&] { return p.api.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.c_str(), length); });
+            std::array<char, 32> back{};
+            socklen_t room = sizeof back;
+            p.note("get", [&] { return p.api.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, back.data(), &room); });
+            p.say("name", std::string(back.data()) + " of " + std::to_string(room));
+        };
+        set("reno", 4);
+        set("cubic", 5);
+        set("reno", 5);
+        set("nothing like it", 15);
+        set("cubic", 0);
+        set("a name that is longer than any", 30);
+    });
+}
+
+TEST_CASE("posix: TCP_INFO of a connection and of a listener") {
+    Rig rig;
+    const Pair pair(rig);
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    REQUIRE(kn_getsockopt(pair.client, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
+    CHECK(length == sizeof info);
+    CHECK(info.tcpi_state == TCP_ESTABLISHED);
+    CHECK(info.tcpi_snd_cwnd == 10);
+    CHECK(info.tcpi_snd_mss > 1000);
+    CHECK(info.tcpi_rto >= 200'000);
+    length = 1;
+    REQUIRE(kn_getsockopt(pair.listener, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
+    CHECK(length == 1);
+    CHECK(info.tcpi_state == TCP_LISTEN);
+}
+
 TEST_CASE("posix: as Linux: fcntl and ioctl") {
     same([](Play& p) {
         const int fd = p.socket();
