@@ -4,14 +4,14 @@ namespace keepnet::tcp {
 
 namespace {
 
-constexpr Duration granularity = milliseconds(1);  // G: TSval counts milliseconds
 constexpr std::uint8_t backoff_max = 16;           // far beyond rto_max
 
-Duration clamp(Duration d, Duration low, Duration high) { return d < low ? low : d > high ? high : d; }
-
 Duration rto_of(const RttState& rtt, const TcpConfig& config) {
+    // As Linux: the minimum is one of the variance. With RFC 6298's (2.4, of the sum) a path of 200 ms or more without any
+    // jitter would have a time-out of its round trip.
     const Duration spread = rtt.rttvar * 4;
-    return clamp(rtt.srtt + (spread > granularity ? spread : granularity), config.rto_min, config.rto_max);
+    const Duration rto = rtt.srtt + (spread > config.rto_min ? spread : config.rto_min);
+    return rto < config.rto_max ? rto : config.rto_max;
 }
 
 }  // namespace
