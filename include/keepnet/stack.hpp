@@ -34,6 +34,7 @@
 #include <keepnet/error.hpp>
 #include <keepnet/link_device.hpp>
 #include <keepnet/statistics.hpp>
+#include <keepnet/tcp_info.hpp>
 #include <keepnet/time.hpp>
 
 namespace keepnet {
@@ -122,6 +123,15 @@ enum class SocketOption : std::uint8_t {
     send_policy,
     congestion,          ///< CongestionAlgorithm; at any time
     ecn,                 ///< EcnMode; before connect or listen
+    /// bool, UDP: several sockets may have the same endpoint, if all of them say so (SO_REUSEPORT). A unicast datagram goes
+    /// to one of them, always the same for the same peer.
+    reuse_port,
+    /// bytes, 0: off. While so much is accepted but not sent, send() takes nothing and the socket is not writable
+    /// (TCP_NOTSENT_LOWAT).
+    not_sent_low_water,
+    multicast_hop_limit, ///< 0..255, UDP; default 1. 0: not beyond this host
+    multicast_loop,      ///< bool, UDP; default on: what is sent to a group also reaches this host's sockets
+    multicast_interface, ///< InterfaceIndex, UDP; 0: by route. A destination's own interface goes before it
 };
 
 enum class CloseDirection : std::uint8_t { invalid = 0, send, receive, both };
@@ -155,6 +165,8 @@ struct SocketInfo {
     std::uint32_t retransmissions = 0;       ///< segments sent again, ever
     std::uint32_t accept_queue = 0;          ///< listener: complete connections waiting
     std::uint32_t half_open = 0;             ///< listener: handshakes under way
+    std::uint64_t datagrams_dropped = 0;     ///< UDP: for want of room in the socket's queue or in the stack
+    std::uint32_t datagrams_queued = 0;      ///< UDP
 };
 
 struct InterfaceConfig {
@@ -327,7 +339,7 @@ class Stack {
     std::expected<SocketHandle, Error> listen(SocketHandle socket, std::uint32_t backlog);
     /// Fails with would_block when none waits.
     std::expected<SocketHandle, Error> accept(SocketHandle listener);
-    /// TCP: starts the handshake (readiness tells the end). UDP: sets the peer.
+    /// TCP: starts the handshake (readiness tells the end). UDP: sets the peer; an empty endpoint: there is none any more.
     /// Fails: no_route, no_ports, address_in_use, already_connected, in_progress, no_memory.
     std::expected<void, Error> connect(SocketHandle socket, const Endpoint& remote);
 
@@ -369,11 +381,16 @@ class Stack {
     std::expected<void, Error> set_option(SocketHandle socket, SocketOption option, std::int64_t value);
     [[nodiscard]] std::expected<std::int64_t, Error> option(SocketHandle socket, SocketOption option) const;
     [[nodiscard]] std::expected<SocketInfo, Error> info(SocketHandle socket) const;
+    /// Linux's TCP_INFO. Fails: stale_handle, wrong_kind.
+    [[nodiscard]] std::expected<TcpInfo, Error> tcp_info(SocketHandle socket) const;
     /// The pending error, once (SO_ERROR); Error::invalid: none.
     std::expected<Error, Error> take_error(SocketHandle socket);
     /// Every socket there is: start with an empty handle; ends with an empty handle.
     [[nodiscard]] SocketHandle next_socket(SocketHandle after) const;
     [[nodiscard]] const Statistics& statistics() const;
+    /// The same under the MIBs' names, as Linux's nstat prints them (RFC 4022, 4113, 4293, 4898 and Linux's own).
+    /// Copies up to out.size() counters, returns how many there are.
+    std::size_t mib_counters(std::span<MibCounter> out) const;
     [[nodiscard]] const StackConfig& config() const;
 
     // --- checkpoints: the core's side; keepnet/checkpoint.hpp writes and reads the snapshot ---

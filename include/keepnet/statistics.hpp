@@ -112,6 +112,33 @@ struct Statistics {
     std::uint64_t cuts_abandoned = 0;
     std::uint64_t restores = 0;
     std::array<std::uint64_t, drop_reasons> drops{};
+    std::uint64_t icmp_received = 0;                 ///< whole, and with a right checksum
+    std::uint64_t icmp_sent = 0;                     ///< of any kind, neighbour discovery included
+    std::uint64_t tcp_pure_acks = 0;                 ///< received: an ACK and nothing else
+    std::uint64_t tcp_original_data_sent = 0;        ///< segments with data, without those sent again
+    std::uint64_t tcp_delayed_acks = 0;              ///< sent because their time had come
+    std::uint64_t tcp_syn_retransmits = 0;           ///< SYN and SYN-ACK sent again
+    std::uint64_t tcp_syn_challenges = 0;            ///< SYN on a synchronized connection (RFC 5961 4)
+    std::uint64_t tcp_out_of_order_queued = 0;       ///< segments
+    std::uint64_t tcp_keep_alives = 0;               ///< probes sent
+    std::uint64_t tcp_window_probes = 0;             ///< sent to a closed window
+    std::uint64_t tcp_aborts_on_data = 0;            ///< reset: data came that nobody will read
+    std::uint64_t tcp_aborts_on_close = 0;           ///< reset: closed with unread data
+    std::uint64_t tcp_aborts_on_linger = 0;          ///< reset: closed with linger 0, or aborted
+    std::uint64_t tcp_aborts_on_timeout = 0;         ///< given up
+    std::uint64_t tcp_acks_skipped = 0;              ///< answers to unacceptable segments not sent (rate limit)
+    std::uint64_t tcp_challenges_skipped = 0;        ///< challenge ACKs not sent (RFC 5961 7)
+    std::uint64_t tcp_time_waits = 0;                ///< connections that came to TIME-WAIT
+    std::uint64_t tcp_time_waits_reopened = 0;       ///< by a newer SYN (RFC 6191)
+    std::uint64_t tcp_time_waits_evicted = 0;        ///< forgotten early, for want of a slot
+    std::uint64_t tcp_zero_windows_sent = 0;         ///< times the window went from open to shut
+    std::uint64_t tcp_zero_windows_reopened = 0;     ///< and back
+};
+
+/// A counter under its MIB's name.
+struct MibCounter {
+    std::string_view name{};
+    std::uint64_t value = 0;
 };
 
 }  // namespace keepnet

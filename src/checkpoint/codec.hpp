@@ -304,7 +304,12 @@ void transfer(Io& io, S& s, M m) {
            icmp_echo_answered, udp_received, udp_sent, tcp_segments_received, tcp_segments_sent,
            tcp_segments_retransmitted, tcp_resets_sent, tcp_resets_received, tcp_active_opens, tcp_passive_opens,
            tcp_attempt_fails, tcp_established_resets, tcp_timeouts, tcp_fast_retransmits, tcp_challenge_acks,
-           tcp_cookies_sent, tcp_cookies_accepted, cuts, cuts_committed, cuts_abandoned, restores, drops] = s;
+           tcp_cookies_sent, tcp_cookies_accepted, cuts, cuts_committed, cuts_abandoned, restores, drops,
+           icmp_received, icmp_sent, tcp_pure_acks, tcp_original_data_sent, tcp_delayed_acks, tcp_syn_retransmits,
+           tcp_syn_challenges, tcp_out_of_order_queued, tcp_keep_alives, tcp_window_probes, tcp_aborts_on_data,
+           tcp_aborts_on_close, tcp_aborts_on_linger, tcp_aborts_on_timeout, tcp_acks_skipped, tcp_challenges_skipped,
+           tcp_time_waits, tcp_time_waits_reopened, tcp_time_waits_evicted, tcp_zero_windows_sent,
+           tcp_zero_windows_reopened] = s;
     KEEPNET_FIELD(frames_received, FramesReceived);
     KEEPNET_FIELD(frames_sent, FramesSent);
     KEEPNET_FIELD(bytes_received, BytesReceived);
@@ -334,6 +339,27 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(cuts_abandoned, CutsAbandoned);
     KEEPNET_FIELD(restores, Restores);
     transfer_drops(io, drops, m);
+    KEEPNET_FIELD(icmp_received, IcmpReceived);
+    KEEPNET_FIELD(icmp_sent, IcmpSent);
+    KEEPNET_FIELD(tcp_pure_acks, TcpPureAcks);
+    KEEPNET_FIELD(tcp_original_data_sent, TcpOriginalDataSent);
+    KEEPNET_FIELD(tcp_delayed_acks, TcpDelayedAcks);
+    KEEPNET_FIELD(tcp_syn_retransmits, TcpSynRetransmits);
+    KEEPNET_FIELD(tcp_syn_challenges, TcpSynChallenges);
+    KEEPNET_FIELD(tcp_out_of_order_queued, TcpOutOfOrderQueued);
+    KEEPNET_FIELD(tcp_keep_alives, TcpKeepAlives);
+    KEEPNET_FIELD(tcp_window_probes, TcpWindowProbes);
+    KEEPNET_FIELD(tcp_aborts_on_data, TcpAbortsOnData);
+    KEEPNET_FIELD(tcp_aborts_on_close, TcpAbortsOnClose);
+    KEEPNET_FIELD(tcp_aborts_on_linger, TcpAbortsOnLinger);
+    KEEPNET_FIELD(tcp_aborts_on_timeout, TcpAbortsOnTimeout);
+    KEEPNET_FIELD(tcp_acks_skipped, TcpAcksSkipped);
+    KEEPNET_FIELD(tcp_challenges_skipped, TcpChallengesSkipped);
+    KEEPNET_FIELD(tcp_time_waits, TcpTimeWaits);
+    KEEPNET_FIELD(tcp_time_waits_reopened, TcpTimeWaitsReopened);
+    KEEPNET_FIELD(tcp_time_waits_evicted, TcpTimeWaitsEvicted);
+    KEEPNET_FIELD(tcp_zero_windows_sent, TcpZeroWindowsSent);
+    KEEPNET_FIELD(tcp_zero_windows_reopened, TcpZeroWindowsReopened);
 }
 
 // --- interfaces and neighbours ---
@@ -431,7 +457,8 @@ template <class Io, Is<SocketOptions> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [receive_buffer, send_buffer, max_segment, hop_limit, traffic_class, keep_alive_probes, no_delay, cork,
            quick_ack, keep_alive, reuse_address, hold_output, policy, send_policy, keep_alive_idle,
-           keep_alive_interval, user_timeout, linger, congestion, ecn, receive_buffer_fixed] = s;
+           keep_alive_interval, user_timeout, linger, congestion, ecn, receive_buffer_fixed, not_sent_low_water,
+           multicast_interface, multicast_hop_limit, multicast_loop, reuse_port] = s;
     KEEPNET_FIELD(receive_buffer, ReceiveBuffer);
     KEEPNET_FIELD(send_buffer, SendBuffer);
     KEEPNET_FIELD(max_segment, MaxSegment);
@@ -453,6 +480,11 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_LATER_FIELD(congestion, Congestion, CongestionAlgorithm::newreno);
     KEEPNET_LATER_FIELD(ecn, Ecn, EcnMode::off);
     KEEPNET_FIELD(receive_buffer_fixed, ReceiveBufferFixed);
+    KEEPNET_FIELD(not_sent_low_water, NotSentLowWater);
+    KEEPNET_FIELD(multicast_interface, MulticastInterface);
+    KEEPNET_FIELD(multicast_hop_limit, MulticastHopLimit);
+    KEEPNET_FIELD(multicast_loop, MulticastLoop);
+    KEEPNET_FIELD(reuse_port, ReusePort);
 }
 template <class Io, Is<SocketState> S, class M>
 void transfer(Io& io, S& s, M m) {

@@ -205,13 +205,43 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(cork, Cork);
     KEEPNET_FIELD(pace, Pace);
 }
+template <class Io, Is<TcpCounters> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [segments_in, segments_out, data_segments_in, data_segments_out, out_of_order_in, segment_in_max, timeouts,
+           timeout_series, limit, send_was_short, bytes_out, bytes_retransmitted, data_in_at, ack_in_at, data_out_at,
+           timeout_since, timeout_time, limit_since, limited] = s;
+    KEEPNET_FIELD(segments_in, SegmentsIn);
+    KEEPNET_FIELD(segments_out, SegmentsOut);
+    KEEPNET_FIELD(data_segments_in, DataSegmentsIn);
+    KEEPNET_FIELD(data_segments_out, DataSegmentsOut);
+    KEEPNET_FIELD(out_of_order_in, OutOfOrderIn);
+    KEEPNET_FIELD(segment_in_max, SegmentInMax);
+    KEEPNET_FIELD(timeouts, Timeouts);
+    KEEPNET_FIELD(timeout_series, TimeoutSeries);
+    KEEPNET_FIELD(send_was_short, SendWasShort);
+    KEEPNET_FIELD(bytes_out, BytesOut);
+    KEEPNET_FIELD(bytes_retransmitted, BytesRetransmitted);
+    KEEPNET_FIELD(data_in_at, DataInAt);
+    KEEPNET_FIELD(ack_in_at, AckInAt);
+    KEEPNET_FIELD(data_out_at, DataOutAt);
+    KEEPNET_FIELD(timeout_since, TimeoutSince);
+    KEEPNET_FIELD(timeout_time, TimeoutTime);
+    KEEPNET_FIELD(limit_since, LimitSince);
+    auto number = static_cast<std::uint8_t>(limit);
+    KEEPNET_FIELD(number, Limit);
+    if constexpr (!Io::encodes) limit = static_cast<SendLimit>(number);
+    auto& [network, window, buffer] = limited;
+    KEEPNET_FIELD(network, NetworkTime);
+    KEEPNET_FIELD(window, WindowTime);
+    KEEPNET_FIELD(buffer, BufferTime);
+}
 template <class Io, Is<TcpConnectionState> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict, ecn, mtu_search, tuning] = s;
+           verdict, ecn, mtu_search, tuning, counters] = s;
     KEEPNET_FIELD(phase, Phase);
     KEEPNET_FIELD(policy, Policy);
     KEEPNET_LATER_FIELD(send_policy, SendPolicy, policy);
@@ -257,8 +287,10 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(verdict, Verdict);
     if constexpr (Io::encodes) {
         transfer_later(io, congestion, m.initControl());
+        transfer(io, counters, m.initCounters());
     } else {
         transfer_later(io, congestion, m.getControl());
+        transfer(io, counters, m.getCounters());
     }
     transfer(io, ecn, m.getControl().getEcn());
     transfer(io, mtu_search, m.getControl().getMtuSearch());

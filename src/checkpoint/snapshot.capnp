@@ -180,6 +180,27 @@ struct Statistics {
   cutsAbandoned @29 :UInt64;
   restores @30 :UInt64;
   drops @31 :List(Drop);            # those that are not 0
+  icmpReceived @32 :UInt64;
+  icmpSent @33 :UInt64;
+  tcpPureAcks @34 :UInt64;
+  tcpOriginalDataSent @35 :UInt64;
+  tcpDelayedAcks @36 :UInt64;
+  tcpSynRetransmits @37 :UInt64;
+  tcpSynChallenges @38 :UInt64;
+  tcpOutOfOrderQueued @39 :UInt64;
+  tcpKeepAlives @40 :UInt64;
+  tcpWindowProbes @41 :UInt64;
+  tcpAbortsOnData @42 :UInt64;
+  tcpAbortsOnClose @43 :UInt64;
+  tcpAbortsOnLinger @44 :UInt64;
+  tcpAbortsOnTimeout @45 :UInt64;
+  tcpAcksSkipped @46 :UInt64;
+  tcpChallengesSkipped @47 :UInt64;
+  tcpTimeWaits @48 :UInt64;
+  tcpTimeWaitsReopened @49 :UInt64;
+  tcpTimeWaitsEvicted @50 :UInt64;
+  tcpZeroWindowsSent @51 :UInt64;
+  tcpZeroWindowsReopened @52 :UInt64;
 }
 struct Drop {
   reason @0 :Text;                 # stable name of a DropReason; unknown ones are ignored
@@ -309,6 +330,11 @@ struct Socket {
     congestion @38 :CongestionAlgorithm;  # invalid: newreno
     ecn @39 :EcnMode;               # invalid: off
     receiveBufferFixed @40 :Bool;
+    notSentLowWater @41 :UInt32;
+    multicastInterface @42 :UInt32;
+    multicastHopLimit @43 :UInt8 = 1;
+    multicastLoop @44 :Bool = true;
+    reusePort @45 :Bool;
   }
   connection @34 :UInt64;           # handle of a TcpConnection
   listener @35 :UInt64;             # handle of a TcpListener
@@ -443,6 +469,7 @@ struct TcpConnection {
   sendPolicy @120 :DurabilityPolicy; # invalid: as policy
   cookieUntil @121 :Int64 = 9223372036854775807;  # instant; made from a SYN cookie that is good until then
   control @122 :TcpControl;
+  counters @124 :TcpCounters;
 }
 struct TcpControl {                 # congestion and flow control, as far as they came after version 1.1
   algorithm @0 :CongestionAlgorithm;  # invalid: newreno
@@ -502,6 +529,29 @@ struct TcpControl {                 # congestion and flow control, as far as the
     since @48 :Int64 = -9223372036854775808;  # instant
     space @49 :UInt32;
   }
+}
+struct TcpCounters {                # of TCP_INFO
+  segmentsIn @0 :UInt32;
+  segmentsOut @1 :UInt32;
+  dataSegmentsIn @2 :UInt32;
+  dataSegmentsOut @3 :UInt32;
+  outOfOrderIn @4 :UInt32;
+  segmentInMax @5 :UInt16;
+  timeouts @6 :UInt16;
+  timeoutSeries @7 :UInt16;
+  limit @8 :UInt8;  # SendLimit
+  sendWasShort @9 :Bool;
+  bytesOut @10 :UInt64;
+  bytesRetransmitted @11 :UInt64;
+  dataInAt @12 :Int64;  # instant
+  ackInAt @13 :Int64;  # instant
+  dataOutAt @14 :Int64;  # instant
+  timeoutSince @15 :Int64 = 9223372036854775807;  # instant
+  timeoutTime @16 :Int64;  # duration
+  limitSince @17 :Int64;  # instant
+  networkTime @18 :Int64;  # duration
+  windowTime @19 :Int64;  # duration
+  bufferTime @20 :Int64;  # duration
 }
 struct CutEdge {
   cut @0 :UInt32;

@@ -65,6 +65,11 @@ struct Range<NeighborPhase> {
     static constexpr auto last = NeighborPhase::probe;
     static constexpr bool zero = false;
 };
+template <>
+struct Range<SendLimit> {
+    static constexpr auto last = SendLimit::buffer;
+    static constexpr bool zero = true;  // idle
+};
 
 /// Each leaf by itself. A bool is looked at as a byte: whatever memory holds, reading it must be defined.
 struct LeafCheck {

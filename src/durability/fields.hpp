@@ -57,13 +57,23 @@ void for_each_field(S& s, F&& f) {
            icmp_echo_answered, udp_received, udp_sent, tcp_segments_received, tcp_segments_sent,
            tcp_segments_retransmitted, tcp_resets_sent, tcp_resets_received, tcp_active_opens, tcp_passive_opens,
            tcp_attempt_fails, tcp_established_resets, tcp_timeouts, tcp_fast_retransmits, tcp_challenge_acks,
-           tcp_cookies_sent, tcp_cookies_accepted, cuts, cuts_committed, cuts_abandoned, restores, drops] = s;
+           tcp_cookies_sent, tcp_cookies_accepted, cuts, cuts_committed, cuts_abandoned, restores, drops,
+           icmp_received, icmp_sent, tcp_pure_acks, tcp_original_data_sent, tcp_delayed_acks, tcp_syn_retransmits,
+           tcp_syn_challenges, tcp_out_of_order_queued, tcp_keep_alives, tcp_window_probes, tcp_aborts_on_data,
+           tcp_aborts_on_close, tcp_aborts_on_linger, tcp_aborts_on_timeout, tcp_acks_skipped, tcp_challenges_skipped,
+           tcp_time_waits, tcp_time_waits_reopened, tcp_time_waits_evicted, tcp_zero_windows_sent,
+           tcp_zero_windows_reopened] = s;
     f(frames_received), f(frames_sent), f(bytes_received), f(bytes_sent), f(ip_received), f(ip_sent);
     f(icmp_errors_sent), f(icmp_echo_answered), f(udp_received), f(udp_sent), f(tcp_segments_received);
     f(tcp_segments_sent), f(tcp_segments_retransmitted), f(tcp_resets_sent), f(tcp_resets_received);
     f(tcp_active_opens), f(tcp_passive_opens), f(tcp_attempt_fails), f(tcp_established_resets), f(tcp_timeouts);
     f(tcp_fast_retransmits), f(tcp_challenge_acks), f(tcp_cookies_sent), f(tcp_cookies_accepted), f(cuts);
     f(cuts_committed), f(cuts_abandoned), f(restores), f(drops);
+    f(icmp_received), f(icmp_sent), f(tcp_pure_acks), f(tcp_original_data_sent), f(tcp_delayed_acks),
+    f(tcp_syn_retransmits), f(tcp_syn_challenges), f(tcp_out_of_order_queued), f(tcp_keep_alives),
+    f(tcp_window_probes), f(tcp_aborts_on_data), f(tcp_aborts_on_close), f(tcp_aborts_on_linger),
+    f(tcp_aborts_on_timeout), f(tcp_acks_skipped), f(tcp_challenges_skipped), f(tcp_time_waits),
+    f(tcp_time_waits_reopened), f(tcp_time_waits_evicted), f(tcp_zero_windows_sent), f(tcp_zero_windows_reopened);
 }
 template <Is<InterfaceState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -117,7 +127,8 @@ template <Is<SocketOptions> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [receive_buffer, send_buffer, max_segment, hop_limit, traffic_class, keep_alive_probes, no_delay, cork,
            quick_ack, keep_alive, reuse_address, hold_output, policy, send_policy, keep_alive_idle,
-           keep_alive_interval, user_timeout, linger, congestion, ecn, receive_buffer_fixed] = s;
+           keep_alive_interval, user_timeout, linger, congestion, ecn, receive_buffer_fixed, not_sent_low_water,
+           multicast_interface, multicast_hop_limit, multicast_loop, reuse_port] = s;
     f(receive_buffer), f(send_buffer), f(max_segment), f(hop_limit), f(traffic_class), f(keep_alive_probes);
     f(no_delay), f(cork), f(quick_ack), f(keep_alive), f(reuse_address), f(hold_output), f(policy);
     f(send_policy);
@@ -128,6 +139,7 @@ void for_each_field(S& s, F&& f) {
 template <Is<SocketOptions> S, class F>
 void for_each_later_field(S& s, F&& f) {
     f(s.congestion), f(s.ecn), f(s.receive_buffer_fixed);
+    f(s.not_sent_low_water), f(s.multicast_interface), f(s.multicast_hop_limit), f(s.multicast_loop), f(s.reuse_port);
 }
 template <Is<SocketState> S, class F>
 void for_each_field(S& s, F&& f) {
@@ -249,13 +261,23 @@ void for_each_field(S& s, F&& f) {
     auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork, pace] = s;
     f(retransmit), f(persist), f(delayed_ack), f(keep_alive), f(time_wait, Ages{}), f(user_timeout), f(cork);
 }
+template <Is<TcpCounters> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [segments_in, segments_out, data_segments_in, data_segments_out, out_of_order_in, segment_in_max, timeouts,
+           timeout_series, limit, send_was_short, bytes_out, bytes_retransmitted, data_in_at, ack_in_at, data_out_at,
+           timeout_since, timeout_time, limit_since, limited] = s;
+    f(segments_in), f(segments_out), f(data_segments_in), f(data_segments_out), f(out_of_order_in), f(segment_in_max);
+    f(timeouts), f(timeout_series), f(limit), f(send_was_short), f(bytes_out), f(bytes_retransmitted), f(data_in_at);
+    f(ack_in_at), f(data_out_at), f(timeout_since), f(timeout_time), f(limit_since);
+    for (auto& time : limited) f(time);
+}
 template <Is<TcpConnectionState> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict, ecn, mtu_search, tuning] = s;
+           verdict, ecn, mtu_search, tuning, counters] = s;
     f(phase), f(policy), f(send_policy);
     for_each_field(local, f), for_each_field(remote, f);
     f(socket), f(listener), f(accept_next);
@@ -272,6 +294,7 @@ void for_each_field(S& s, F&& f) {
     for_each_later_field(congestion, f);
     f(timers.pace);
     for_each_field(ecn, f), for_each_field(mtu_search, f), for_each_field(tuning, f);
+    for_each_field(counters, f);
 }
 
 }  // namespace keepnet::durability

@@ -69,6 +69,7 @@ std::string_view name(Op op) {
         case Op::set_option: return "set_option";
         case Op::option: return "option";
         case Op::info: return "info";
+        case Op::tcp_info: return "tcp_info";
         case Op::take_error: return "take_error";
         case Op::readiness: return "readiness";
         case Op::next_ready: return "next_ready";

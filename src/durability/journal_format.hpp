@@ -62,7 +62,8 @@ enum class Op : std::uint16_t {
     claim,
     note,
     now,
-    last_call = now,
+    tcp_info,
+    last_call = tcp_info,
 
     first_of_state = 64,
     cut = first_of_state,  ///< the program's snapshot was taken here; value: number of the cut

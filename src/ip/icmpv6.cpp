@@ -56,7 +56,7 @@ void on_echo_request(IpContext& cx, const TransportInput& input) {
         reply.slice_count = 1;
     }
     const OutputResult result = output(cx, reply);
-    if (result == OutputResult::sent) ++cx.w.count().icmp_echo_answered;
+    if (result == OutputResult::sent) ++cx.w.count().icmp_echo_answered, ++cx.w.count().icmp_sent;
     count_lost(cx.w, result);
 }
 
@@ -147,6 +147,7 @@ Delivery on_icmpv6(IpContext& cx, const TransportInput& input, bool is_looped) {
     if (!input.checksum_verified && !wire::icmpv6_checksum_ok(input.source, input.destination, message)) {
         return drop(DropReason::icmpv6_bad_checksum);
     }
+    ++cx.w.count().icmp_received;
     if (is_discovery(header->type)) {
         if (is_looped) return drop(DropReason::icmpv6_type_unknown);
         nd::on_message(cx, {.interface = input.interface,
@@ -181,7 +182,7 @@ void send_error(IpContext& cx, const TransportInput& about, std::uint8_t type, s
     r.slice_count = 1;
     for (; copies != 0; --copies) {
         const OutputResult result = output(cx, r);
-        if (result == OutputResult::sent) ++cx.w.count().icmp_errors_sent;
+        if (result == OutputResult::sent) ++cx.w.count().icmp_errors_sent, ++cx.w.count().icmp_sent;
         count_lost(cx.w, result);
     }
 }

@@ -32,6 +32,7 @@ link::QueuedFrame* plan_message(link::LinkContext& cx, InterfaceIndex interface,
                     room.subspan(wire::ethernet_header_bytes));
     frame->header_length = static_cast<std::uint16_t>(icmp_start + bytes);
     ++cx.w.count().ip_sent;
+    ++cx.w.count().icmp_sent;
     return frame;
 }
 

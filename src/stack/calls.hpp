@@ -33,6 +33,7 @@ std::expected<void, Error> consume_datagram(Core& core, SocketHandle socket);
 std::expected<void, Error> set_option(Core& core, SocketHandle socket, SocketOption option, std::int64_t value);
 std::expected<std::int64_t, Error> option(Core& core, SocketHandle socket, SocketOption option);
 std::expected<SocketInfo, Error> info(Core& core, SocketHandle socket);
+std::expected<TcpInfo, Error> tcp_info(Core& core, SocketHandle socket);
 std::expected<Error, Error> take_error(Core& core, SocketHandle socket);
 std::expected<Readiness, Error> readiness(Core& core, SocketHandle socket);
 std::optional<SocketHandle> next_ready(Core& core);

@@ -428,23 +428,22 @@ std::expected<void, Error> Stack::consume_datagram(SocketHandle socket) {
 
 namespace {
 
-using InfoBytes = std::array<std::uint8_t, sizeof(SocketInfo)>;
-
 /// Each field by itself: what an older build did not have comes last.
 template <class Info, class F>
 void for_each_field(Info& info, F&& f) {
     auto& [kind, phase, local, remote, policy, send_policy, verdict, claimed, error, rx_consumed, tx_accepted,
            tx_acknowledged, receive_queue_bytes, send_queue_bytes, out_of_order_bytes, undurable_receive_bytes,
            undurable_send_bytes, receive_window, send_window, congestion_window, slow_start_threshold, mss, srtt, rttvar,
-           rto, retransmissions, accept_queue, half_open] = info;
+           rto, retransmissions, accept_queue, half_open, datagrams_dropped, datagrams_queued] = info;
     f(kind), f(phase), f(local.address.octets), f(local.port), f(local.interface), f(remote.address.octets);
     f(remote.port), f(remote.interface), f(policy), f(send_policy), f(verdict), f(claimed), f(error), f(rx_consumed);
     f(tx_accepted), f(tx_acknowledged), f(receive_queue_bytes), f(send_queue_bytes), f(out_of_order_bytes);
     f(undurable_receive_bytes), f(undurable_send_bytes), f(receive_window), f(send_window), f(congestion_window);
     f(slow_start_threshold), f(mss), f(srtt), f(rttvar), f(rto), f(retransmissions), f(accept_queue), f(half_open);
+    f(datagrams_dropped), f(datagrams_queued);
 }
 
-std::size_t write_info(const SocketInfo& info, InfoBytes& out) {
+std::size_t write_info(const SocketInfo& info, std::span<std::uint8_t> out) {
     std::size_t at = 0;
     for_each_field(info, [&](const auto& field) {
         std::memcpy(out.data() + at, &field, sizeof field);
@@ -463,6 +462,39 @@ void read_info(ByteView bytes, SocketInfo& info) {
         }
         bytes = bytes.subspan(sizeof field);
     });
+}
+
+/// As it lies: a newer build's has more at its end.
+std::size_t write_info(const TcpInfo& info, std::span<std::uint8_t> out) {
+    std::memcpy(out.data(), &info, sizeof info);
+    return sizeof info;
+}
+
+void read_info(ByteView bytes, TcpInfo& info) {
+    std::memcpy(static_cast<void*>(&info), bytes.data(), std::min(bytes.size(), sizeof info));
+}
+
+/// A call whose result is a struct, and that changes nothing.
+template <class Info, class Live>
+std::expected<Info, Error> info_call(Core& core, Op op, SocketHandle socket, Live&& live) {
+    if (is_replaying(core)) {
+        const Served s = journal::serve(*core.journal, &core, op, socket.raw, {});
+        if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
+        if (s.kind == Served::Kind::entry) {
+            if (s.entry.header.status != 0) return std::unexpected(static_cast<Error>(s.entry.header.status));
+            Info info;
+            read_info(s.entry.result, info);
+            return info;
+        }
+    }
+    const std::expected<Info, Error> r = live();
+    JournalCore* j = recorder(core, socket);
+    if (j == nullptr) return r;
+    std::array<std::uint8_t, sizeof(Info)> bytes{};
+    const std::size_t n = r ? write_info(*r, bytes) : 0;
+    journal::append(*j, {.op = op, .stack = core.journal_stack, .status = status_of(r), .handle = socket.raw},
+                    {ByteView(bytes).first(n)});
+    return r;
 }
 
 }  // namespace
@@ -491,25 +523,10 @@ std::expected<Readiness, Error> Stack::readiness(SocketHandle socket) const {
 }
 
 std::expected<SocketInfo, Error> Stack::info(SocketHandle socket) const {
-    Core& core = *core_;
-    if (is_replaying(core)) {
-        const Served s = journal::serve(*core.journal, &core, Op::info, socket.raw, {});
-        if (s.kind == Served::Kind::diverged) return std::unexpected(Error::replay_diverged);
-        if (s.kind == Served::Kind::entry) {
-            if (s.entry.header.status != 0) return std::unexpected(static_cast<Error>(s.entry.header.status));
-            SocketInfo info;
-            read_info(s.entry.result, info);
-            return info;
-        }
-    }
-    JournalCore* j = recorder(core, socket);
-    if (j == nullptr) return calls::info(core, socket);
-    auto r = calls::info(core, socket);
-    InfoBytes bytes{};
-    const std::size_t n = r ? write_info(*r, bytes) : 0;
-    journal::append(*j, {.op = Op::info, .stack = core.journal_stack, .status = status_of(r), .handle = socket.raw},
-                    {ByteView(bytes).first(n)});
-    return r;
+    return info_call<SocketInfo>(*core_, Op::info, socket, [&] { return calls::info(*core_, socket); });
+}
+std::expected<TcpInfo, Error> Stack::tcp_info(SocketHandle socket) const {
+    return info_call<TcpInfo>(*core_, Op::tcp_info, socket, [&] { return calls::tcp_info(*core_, socket); });
 }
 
 std::optional<SocketHandle> Stack::next_ready() {

@@ -83,6 +83,12 @@ bool put_option(SocketState& s, const StackConfig& config, SocketOption option, 
             return is_tcp && put_enum(o.congestion, value, CongestionAlgorithm::newreno, CongestionAlgorithm::cubic);
         case SocketOption::ecn:
             return is_tcp && !s.connection && !s.listener && put_enum(o.ecn, value, EcnMode::off, EcnMode::request);
+        case SocketOption::reuse_port: return !is_tcp && put(o.reuse_port, value, 0, 1);
+        case SocketOption::not_sent_low_water: return is_tcp && put(o.not_sent_low_water, value, 0, INT32_MAX);
+        case SocketOption::multicast_hop_limit: return !is_tcp && put(o.multicast_hop_limit, value, 0, 255);
+        case SocketOption::multicast_loop: return !is_tcp && put(o.multicast_loop, value, 0, 1);
+        case SocketOption::multicast_interface:
+            return !is_tcp && put(o.multicast_interface, value, 0, config.capacity.interfaces);
     }
     return false;
 }
@@ -110,12 +116,17 @@ std::int64_t get_option(const SocketOptions& o, SocketOption option) {
         case SocketOption::hold_output: return o.hold_output ? 1 : 0;
         case SocketOption::congestion: return static_cast<std::int64_t>(o.congestion);
         case SocketOption::ecn: return static_cast<std::int64_t>(o.ecn);
+        case SocketOption::reuse_port: return o.reuse_port ? 1 : 0;
+        case SocketOption::not_sent_low_water: return o.not_sent_low_water;
+        case SocketOption::multicast_hop_limit: return o.multicast_hop_limit;
+        case SocketOption::multicast_loop: return o.multicast_loop ? 1 : 0;
+        case SocketOption::multicast_interface: return o.multicast_interface;
     }
     return -1;
 }
 
 bool is_known(SocketOption option) {
-    return option > SocketOption::invalid && option <= SocketOption::ecn;
+    return option > SocketOption::invalid && option <= SocketOption::multicast_interface;
 }
 
 Readiness readiness_of(Core& core, const SocketState& s) {
@@ -159,7 +170,19 @@ std::expected<SocketInfo, Error> info(Core& core, SocketHandle socket) {
     info.claimed = s->claimed;
     info.error = s->error;
     if (s->kind == SocketKind::tcp) tcp::fill_info(core.tcp_context(), *s, info);
+    if (s->kind == SocketKind::udp) {
+        const UdpSocketState& u = core.world.udp_sockets.get(s->udp);
+        info.datagrams_dropped = u.dropped;
+        info.datagrams_queued = u.receive_count;
+    }
     return info;
+}
+
+std::expected<TcpInfo, Error> tcp_info(Core& core, SocketHandle socket) {
+    const SocketState* s = core.world.sockets.find({socket.raw});
+    if (s == nullptr) return std::unexpected(Error::stale_handle);
+    if (s->kind != SocketKind::tcp) return std::unexpected(Error::wrong_kind);
+    return tcp::tcp_info(core.tcp_context(), *s);
 }
 
 std::expected<Error, Error> take_error(Core& core, SocketHandle socket) {

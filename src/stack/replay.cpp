@@ -27,6 +27,7 @@ bool is_by_itself(const EntryView& e) {
         case Op::send_room:
         case Op::option:
         case Op::info:
+        case Op::tcp_info:
         case Op::take_error:
         case Op::readiness:
         case Op::next_ready: return true;

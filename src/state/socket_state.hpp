@@ -42,6 +42,11 @@ struct SocketOptions {
     CongestionAlgorithm congestion = CongestionAlgorithm::newreno;
     EcnMode ecn = EcnMode::off;
     bool receive_buffer_fixed = false;  ///< set by the application: no auto-tuning
+    std::uint32_t not_sent_low_water = 0;    ///< bytes; 0: off
+    InterfaceIndex multicast_interface = 0;  ///< 0: by route
+    std::uint8_t multicast_hop_limit = 1;
+    bool multicast_loop = true;
+    bool reuse_port = false;
 };
 
 struct SocketState {

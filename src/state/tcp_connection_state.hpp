@@ -198,6 +198,32 @@ struct TcpConnectionOptions {
     Duration user_timeout{};             ///< 0: TcpConfig::data_give_up
 };
 
+/// What keeps the send queue from getting empty (TCP_INFO: busy_time, rwnd_limited, sndbuf_limited).
+enum class SendLimit : std::uint8_t { idle = 0, network, window, buffer };
+
+/// What TCP_INFO counts of one connection. Nothing is decided by it.
+struct TcpCounters {
+    std::uint32_t segments_in = 0;
+    std::uint32_t segments_out = 0;
+    std::uint32_t data_segments_in = 0;
+    std::uint32_t data_segments_out = 0;
+    std::uint32_t out_of_order_in = 0;      ///< segments
+    std::uint16_t segment_in_max = 0;       ///< bytes of the largest segment that came
+    std::uint16_t timeouts = 0;
+    std::uint16_t timeout_series = 0;
+    SendLimit limit = SendLimit::idle;
+    bool send_was_short = false;            ///< the send buffer took less than the application had
+    std::uint64_t bytes_out = 0;            ///< of data, those sent again included
+    std::uint64_t bytes_retransmitted = 0;
+    Instant data_in_at{};
+    Instant ack_in_at{};
+    Instant data_out_at{};
+    Instant timeout_since = never;          ///< first time-out of a series that has not ended
+    Duration timeout_time{};
+    Instant limit_since{};
+    std::array<Duration, 3> limited{};      ///< by SendLimit, less `idle`
+};
+
 struct TcpConnectionState {
     TcpPhase phase = TcpPhase::closed;
     DurabilityPolicy policy = DurabilityPolicy::none;       ///< none, snapshot or journal: who moves rcv_durable
@@ -246,6 +272,7 @@ struct TcpConnectionState {
     EcnState ecn{};
     MtuSearchState mtu_search{};
     ReceiveTuning tuning{};
+    TcpCounters counters{};
 };
 
 /// The SYN is the first thing in the send stream until it is acknowledged.

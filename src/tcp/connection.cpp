@@ -1,5 +1,6 @@
 // Birth and end of a connection, and what every event ends with: everything that is derived follows the
 // state.
+#include "tcp/counters.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -217,6 +218,7 @@ void replace_time_wait(TcpContext& cx, TcpConnectionState& c) {
 
 void enter_time_wait(TcpContext& cx, TcpConnectionState& c) {
     c.phase = TcpPhase::time_wait;
+    ++cx.w.count().tcp_time_waits;
     c.timers = {};
     if (c.verdict == Verdict::pending) {
         c.verdict = Verdict::closed;
@@ -278,7 +280,16 @@ void notify_writable(TcpContext& cx, const TcpConnectionState& c) {
     const SocketState* s = cx.w.sockets.find(c.socket);
     if (s == nullptr) return;
     const std::uint32_t buffer = s->options.send_buffer;
-    if (c.send_queue.bytes <= buffer - buffer / 3) cx.w.notify(c.socket);
+    if (c.send_queue.bytes > buffer - buffer / 3) return;
+    cx.w.notify(c.socket);
+}
+
+void notify_sent(TcpContext& cx, const TcpConnectionState& c) {
+    const SocketState* s = cx.w.sockets.find(c.socket);
+    // Linux's __sk_stream_memory_free: woken for half of it.
+    if (s != nullptr && s->options.not_sent_low_water != 0 && unsent_bytes(c) < (s->options.not_sent_low_water + 1) / 2) {
+        cx.w.notify(c.socket);
+    }
 }
 
 void settle(TcpContext& cx, TcpConnectionState& c) {
@@ -306,6 +317,7 @@ void settle(TcpContext& cx, TcpConnectionState& c) {
         return;
     }
     update_timers(cx, c);
+    note_limit(cx, c);
     update_grant(cx, i, c);
     if (c.policy != DurabilityPolicy::none) note_held(cx, c);
     cx.w.arm(StateKind::tcp_connection, i, earliest(c.timers));

@@ -5,6 +5,7 @@
 
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
+#include "tcp/counters.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
@@ -122,6 +123,8 @@ void establish(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     const TcpConfig& config = cx.w.config().tcp;
     const bool syn_was_lost = c.rtt.backoff != 0;
     measure_round_trip(cx, c, s);
+    end_timeouts(cx, c);
+    c.counters.data_in_at = c.counters.ack_in_at = c.counters.data_out_at = cx.now;
     // RFC 6298 5.7: what the first round trip did to a SYN, data shall not suffer.
     if (syn_was_lost) c.rtt.rto = config.rto_after_syn_loss;
     c.rtt.backoff = 0;

@@ -1,5 +1,5 @@
 // What the application can ask: readiness, counters of a connection, which endpoints are taken.
-#include "tcp/verbs.hpp"
+#include "tcp/counters.hpp"
 
 namespace keepnet::tcp {
 
@@ -33,7 +33,7 @@ Readiness readiness(const TcpContext& cx, const SocketState& socket) {
     if (c.receive_queue.bytes != 0 || c.rcv.fin_received || c.receive_abandoned || is_dead(c)) {
         r.bits |= Readiness::readable;
     }
-    if (is_synchronized(c) && can_accept_data(c) && c.send_queue.bytes < socket.options.send_buffer) {
+    if (is_synchronized(c) && can_accept_data(c) && send_room_of(socket.options, c) != 0) {
         if (cx.w.pool.may_take(PoolUse::send)) {
             r.bits |= Readiness::writable;
         } else if (c.socket) {

@@ -1,5 +1,6 @@
 // A segment's way in: checked at the door, matched, and handed to the phase it finds. RFC 9293 3.10.7.
 #include "tcp/acceptance.hpp"
+#include "tcp/counters.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -90,10 +91,12 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
         const std::uint32_t listener = find_listener(cx, s.local);
         if (listener != PairTable::none && cx.w.listeners.get(listener).died_after == 0) {
             const Seq old_max = c.snd.max;
+            ++cx.w.count().tcp_time_waits_reopened;
             replace_time_wait(cx, c);
             return on_unmatched(cx, s, old_max);
         }
     }
+    count_received(cx, c, s);
     on_matched(cx, c, s);
     settle(cx, c);
 }

@@ -2,6 +2,7 @@
 // answers to blind guesses and RFC 7323's timestamps.
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
+#include "tcp/counters.hpp"
 #include "tcp/cookies.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/newreno.hpp"
@@ -129,6 +130,7 @@ bool take_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     // RFC 5961 4.2: whatever its sequence number, a SYN gets a challenge. A peer that restarted will reset
     // us.
     cx.w.drop(DropReason::tcp_challenged_syn);
+    ++cx.w.count().tcp_syn_challenges;
     send_challenge(cx, c);
     return false;
 }
@@ -213,6 +215,7 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     const std::uint32_t acked = ack - c.snd.una;
     const congestion::View view = congestion::view_of(c, cx.now);
     measure_round_trip(cx, c, s);
+    end_timeouts(cx, c);
     const bool fin_acked = advance_una(cx, c, ack);
     if (recovery::on_new_ack(c.recovery, c.congestion, view, ack)) {
         congestion::on_ack(c.congestion, view, acked);

@@ -108,6 +108,8 @@ void schedule_ack(TcpContext& cx, TcpConnectionState& c, std::uint32_t bytes, bo
 
 void keep_out_of_order(TcpContext& cx, TcpConnectionState& c, const Text& t) {
     if (t.slice.length != 0) {
+        ++c.counters.out_of_order_in;
+        ++cx.w.count().tcp_out_of_order_queued;
         if (!cx.w.pool.may_take(PoolUse::optional)) {
             cx.w.drop(DropReason::out_of_buffers);
         } else if (insert_out_of_order(cx.w, c.out_of_order, t.seq, t.slice,
@@ -155,6 +157,7 @@ void take_text(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     }
     if (t.slice.length != 0 && is_orphan(c)) {
         cx.w.drop(DropReason::tcp_data_after_close);
+        ++cx.w.count().tcp_aborts_on_data;
         return abort_connection(cx, c, Error::connection_aborted);
     }
     if (t.seq != c.rcv.nxt) return keep_out_of_order(cx, c, t);

@@ -1,5 +1,6 @@
 // Deadlines that have passed: RFC 6298 5, RFC 9293 3.8 (give up, probes, keep-alive), 3.10.8 (TIME-WAIT).
 #include "tcp/congestion/congestion.hpp"
+#include "tcp/counters.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -15,12 +16,13 @@ bool take(Deadline& d, Instant now) {
 }
 
 void give_up(TcpContext& cx, TcpConnectionState& c) {
-    ++cx.w.count().tcp_timeouts;
+    ++cx.w.count().tcp_aborts_on_timeout;
     end_connection(cx, c, c.error != Error::invalid ? c.error : Error::timed_out, Verdict::expired);
 }
 
 void on_retransmit(TcpContext& cx, TcpConnectionState& c) {
     ++cx.w.count().tcp_timeouts;
+    count_timeout(cx, c);
     const bool first = c.rtt.backoff == 0;
     back_off(c.rtt);
     if (is_syn_unacked(c)) {
@@ -43,6 +45,7 @@ void on_persist(TcpContext& cx, TcpConnectionState& c) {
     RttState paced = c.rtt;
     paced.backoff = c.probes_sent < 16 ? c.probes_sent : 16;
     c.timers.persist = cx.now + current_rto(paced, cx.w.config().tcp);
+    ++cx.w.count().tcp_window_probes;
     c.probe_owed = true;
 }
 
@@ -57,6 +60,7 @@ void on_keep_alive(TcpContext& cx, TcpConnectionState& c) {
     }
     if (c.probes_sent >= c.options.keep_alive_probes) return give_up(cx, c);
     ++c.probes_sent;
+    ++cx.w.count().tcp_keep_alives;
     c.probe_owed = true;
     c.timers.keep_alive = cx.now + c.options.keep_alive_interval;
 }
@@ -82,7 +86,10 @@ void on_timer(TcpContext& cx, std::uint32_t i) {
         if (take(t.retransmit, cx.now)) on_retransmit(cx, c);
         if (take(t.persist, cx.now)) on_persist(cx, c);
         if (take(t.keep_alive, cx.now)) on_keep_alive(cx, c);
-        if (!is_dead(c) && take(t.delayed_ack, cx.now)) c.ack_now = true;
+        if (!is_dead(c) && take(t.delayed_ack, cx.now)) {
+            ++cx.w.count().tcp_delayed_acks;
+            c.ack_now = true;
+        }
         if (!is_dead(c) && take(t.cork, cx.now)) {
             c.push_seq = c.snd.una + c.send_queue.bytes;
             c.push_seq_valid = 1;

@@ -5,6 +5,7 @@
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/cookies.hpp"
+#include "tcp/counters.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -223,6 +224,10 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
 }
 
 void commit_ack(TcpContext& cx, TcpConnectionState& c, const wire::TcpRepr& h, const WindowChoice& window) {
+    const bool was_shut = c.rcv.adv == c.rcv.acked;
+    const bool is_shut = window.field == 0;
+    if (is_shut && !was_shut) ++cx.w.count().tcp_zero_windows_sent;
+    if (was_shut && !is_shut) ++cx.w.count().tcp_zero_windows_reopened;
     c.rcv.acked = h.ack;
     c.rcv.adv = window.adv;
     c.segments_since_ack = 0;
@@ -238,6 +243,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
     const Seq end = p.seq + length;
     const TcpConfig& config = cx.w.config().tcp;
     if (before(p.seq, c.snd.max)) {
+        if (p.kind == Plan::Kind::syn) ++cx.w.count().tcp_syn_retransmits;
         ++c.recovery.retransmissions;
         ++cx.w.count().tcp_segments_retransmitted;
         c.rtt.timing = false;  // RFC 6298 3: whose ACK is the next one?
@@ -263,6 +269,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
     }
     const bool is_first = !before(p.seq, c.snd.max);
     c.snd.max = max_seq(c.snd.max, end);
+    if (is_first) notify_sent(cx, c);
     if (p.bytes != 0 && p.bytes < c.mss) c.snd.sml = end;
     c.congestion.last_sent = cx.now;
     if (is_first && p.kind == Plan::Kind::data) {
@@ -291,6 +298,7 @@ ip::OutputResult hand_over(TcpContext& cx, const TcpConnectionState& c, const wi
 void commit_transmit(TcpContext& cx, TcpConnectionState& c, const Plan& p, const wire::TcpRepr& h,
                      const WindowChoice& window, Link cursor) {
     ++cx.w.count().tcp_segments_sent;
+    count_sent(cx, c, p.bytes, before(p.seq, c.snd.max));
     switch (p.kind) {
         case Plan::Kind::none:
             return;

@@ -3,6 +3,7 @@
 
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
+#include "tcp/counters.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/verbs.hpp"
 
@@ -32,8 +33,7 @@ Error why_not_sendable(const TcpConnectionState* c) {
 }
 
 std::uint32_t room_of(const TcpContext& cx, Handle<SocketState> socket, const TcpConnectionState& c) {
-    const std::uint32_t buffer = cx.w.sockets.get(socket).options.send_buffer;
-    return buffer > c.send_queue.bytes ? buffer - c.send_queue.bytes : 0;
+    return send_room_of(cx.w.sockets.get(socket).options, c);
 }
 
 Seq end_of_text(const TcpConnectionState& c) {
@@ -163,6 +163,7 @@ std::expected<std::size_t, Error> send(TcpContext& cx, Handle<SocketState> socke
         if (n < part.size()) break;
     }
     if (starved) cx.tables.waiting_send.set(socket.index());
+    c->counters.send_was_short = taken < wanted;
     if (taken == 0)
         return wanted == 0 ? std::expected<std::size_t, Error>(0) : std::unexpected(Error::would_block);
     c->tx_accepted += taken;
@@ -253,6 +254,7 @@ void close(TcpContext& cx, Handle<SocketState> socket) {
     // RFC 2525 2.17: the peer must learn that what it sent was not read.
     const bool loses_data = c->receive_queue.bytes != 0 && c->phase != TcpPhase::time_wait;
     if (s.options.linger.ns == 0 || loses_data) {
+        if (!is_dead(*c)) ++(loses_data ? w.count().tcp_aborts_on_close : w.count().tcp_aborts_on_linger);
         abort_connection(cx, *c, Error::connection_aborted);
     } else if (c->phase == TcpPhase::syn_sent) {
         end_connection(cx, *c, Error::connection_aborted, Verdict::closed);
@@ -274,6 +276,7 @@ void abort(TcpContext& cx, Handle<SocketState> socket) {
     if (w.listeners.find(s.listener) != nullptr) close_listener(cx, s.listener.index());
     TcpConnectionState* c = edit_connection(cx, socket);
     if (c == nullptr) return;
+    if (!is_dead(*c)) ++w.count().tcp_aborts_on_linger;
     // RFC 9293 3.10.5: a peer that has everything and has closed its side needs no reset.
     const bool both_closed = c->phase == TcpPhase::closing || c->phase == TcpPhase::last_ack;
     if (both_closed && c->snd.max == snd_end(*c)) {

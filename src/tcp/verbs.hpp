@@ -82,6 +82,8 @@ void on_heard(TcpContext& cx, TcpConnectionState& c);
 /// The send queue has shrunk: reported once a good part of it is free, so that a writer wakes for more than a
 /// byte.
 void notify_writable(TcpContext& cx, const TcpConnectionState& c);
+/// Data left for the first time: reported to a writer that waits for that (TCP_NOTSENT_LOWAT).
+void notify_sent(TcpContext& cx, const TcpConnectionState& c);
 
 /// What the tables hold of a connection. Changes no state.
 void rebuild_connection(TcpContext& cx, std::uint32_t connection, const TcpConnectionState& c);
