@@ -1,5 +1,7 @@
 // Birth and end of a connection, and what every event ends with: everything that is derived follows the
 // state.
+#include <algorithm>
+
 #include "tcp/counters.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/rtt.hpp"
@@ -10,6 +12,7 @@ namespace keepnet::tcp {
 namespace {
 
 constexpr Duration cork_max = milliseconds(200);  // Linux's TCP_CORK
+constexpr std::uint32_t evict_search_max = 4096;  // slots: a search of all of a million would be felt
 
 Duration give_up_after(const TcpContext& cx, const TcpConnectionState& c) {
     const TcpConfig& config = cx.w.config().tcp;
@@ -67,6 +70,35 @@ void forget_oldest_spent(TcpContext& cx) {
     TcpConnectionState& c = cx.w.connections.edit(oldest);
     c.cookie_until = never;
     settle(cx, c);
+}
+
+/// Would the wait be missed by nobody but a late duplicate? Nobody holds it, and the peer has been told what it waits for.
+bool may_evict(const TcpConnectionState& c) {
+    return c.phase == TcpPhase::time_wait && is_orphan(c) && !c.fin_ack_owed;
+}
+
+/// A slot for the living: of the connections in TIME-WAIT that a bounded search meets the one that has waited longest
+/// (Linux's tcp_max_tw_buckets, RFC 6191 1). Who asks has completed a handshake or is our own application: spoofed SYNs
+/// do not come so far.
+void evict_time_wait(TcpContext& cx) {
+    const auto& connections = cx.w.connections;
+    std::uint32_t oldest = PairTable::none;
+    std::uint32_t at = uniform(cx.w.edit_stack().random, connections.high_water());
+    for (std::uint32_t left = std::min(evict_search_max, connections.high_water()); left != 0; --left) {
+        if (connections.is_live(at)) {
+            const TcpConnectionState& c = connections.get(at);
+            const bool is_older = oldest == PairTable::none || c.timers.time_wait < connections.get(oldest).timers.time_wait;
+            if (may_evict(c) && is_older) oldest = at;
+        }
+        at = at + 1 < connections.high_water() ? at + 1 : 0;
+    }
+    if (oldest == PairTable::none) return;
+    TcpConnectionState& c = cx.w.connections.edit(oldest);
+    ++cx.w.count().tcp_time_waits_evicted;
+    c.cookie_until = never;
+    // Nothing may say "no such connection" before that is durable (DURABILITY 2), and a tombstone would keep the slot.
+    if (c.policy != DurabilityPolicy::none) cx.w.edit_stack().silent_until = cx.w.cuts().current;
+    replace_time_wait(cx, c);
 }
 
 void drop_tombstone(TcpContext& cx, TcpConnectionState& c) {
@@ -142,6 +174,7 @@ std::uint32_t create_connection(TcpContext& cx, const Endpoint& local, const End
                                 const SocketOptions& options) {
     forget_spent(cx, local, remote);
     if (cx.w.connections.available() == 0) forget_oldest_spent(cx);
+    if (cx.w.connections.available() == 0) evict_time_wait(cx);
     const auto handle = cx.w.connections.create();
     if (!handle) return PairTable::none;
     const std::uint32_t i = handle.index();
