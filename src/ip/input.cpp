@@ -9,17 +9,6 @@ namespace keepnet::ip {
 
 namespace {
 
-/// All nodes, and the solicited-node group of each of our addresses (RFC 4291 2.8).
-bool has_joined(const World& w, const Ipv6Address& group, InterfaceIndex interface) {
-    if (group == ipv6_all_nodes) return true;
-    if (!prefix_matches(group, solicited_node({}), 104)) return false;
-    for (std::uint32_t i = w.addresses.next(0); i != none; i = w.addresses.next(i + 1)) {
-        const AddressState& a = w.addresses.get(i);
-        if (a.interface == interface && solicited_node(a.address) == group) return true;
-    }
-    return false;
-}
-
 /// Neighbour discovery decides by itself what concerns tentative addresses and conflicts (RFC 4862 5.4).
 bool may_be_discovery(const wire::Ipv6Repr& ip) {
     return ip.next_header == wire::NextHeader::icmpv6 && ip.hop_limit == wire::ndp_hop_limit;
@@ -124,6 +113,16 @@ Delivery hand_up(IpContext& cx, TransportInput& input, const wire::ExtensionWalk
 }
 
 }  // namespace
+
+bool has_joined(const World& w, const Ipv6Address& group, InterfaceIndex interface) {
+    if (group == ipv6_all_nodes) return true;
+    if (!prefix_matches(group, solicited_node({}), 104)) return false;
+    for (std::uint32_t i = w.addresses.next(0); i != none; i = w.addresses.next(i + 1)) {
+        const AddressState& a = w.addresses.get(i);
+        if (a.interface == interface && solicited_node(a.address) == group) return true;
+    }
+    return false;
+}
 
 Delivery on_packet(IpContext& cx, const link::Received& packet) {
     ++cx.w.count().ip_received;

@@ -52,4 +52,7 @@ OutputResult send_to_self(IpContext& cx, const OutputRequest& request, const Ipv
 /// Handles an ICMPv6 message; an error about something that we may have sent is for its transport.
 Delivery on_icmpv6(IpContext& cx, const TransportInput& input, bool is_looped);
 
+/// Do we listen to the group there? All nodes, and the solicited-node group of each of our addresses (RFC 4291 2.8).
+bool has_joined(const World& w, const Ipv6Address& group, InterfaceIndex interface);
+
 }  // namespace keepnet::ip

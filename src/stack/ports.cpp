@@ -21,9 +21,9 @@ std::uint64_t offset_of(const Core& core, const Endpoint& local, const Endpoint&
 
 }  // namespace
 
-bool is_endpoint_free(Core& core, SocketKind kind, const Endpoint& local, bool reuse_address) {
-    return kind == SocketKind::tcp ? !tcp::is_taken(core.tcp_context(), local, reuse_address)
-                                   : !udp::is_taken(core.udp_context(), local, reuse_address);
+bool is_endpoint_free(Core& core, SocketKind kind, const Endpoint& local, const SocketOptions& o) {
+    return kind == SocketKind::tcp ? !tcp::is_taken(core.tcp_context(), local, o.reuse_address)
+                                   : !udp::is_taken(core.udp_context(), local, o.reuse_address, o.reuse_port);
 }
 
 std::optional<std::uint16_t> pick_port(Core& core, SocketKind kind, const Endpoint& local, const Endpoint& remote) {
@@ -36,7 +36,7 @@ std::optional<std::uint16_t> pick_port(Core& core, SocketKind kind, const Endpoi
         candidate.port = static_cast<std::uint16_t>(config.ephemeral_first + at);
         const bool is_free = kind == SocketKind::tcp && remote.port != 0
                                  ? tcp::is_pair_free(core.tcp_context(), candidate, remote)
-                                 : is_endpoint_free(core, kind, candidate, false);
+                                 : is_endpoint_free(core, kind, candidate, {});
         // A clone keeps off its original's conversations, as long as that is no hard thing to do.
         const bool is_others = remote.port != 0 && tries < inherited_tries && ip::is_inherited(core.world, candidate, remote);
         if (is_free && !is_others) return candidate.port;

@@ -144,7 +144,7 @@ std::expected<SocketHandle, Error> bind(Core& core, SocketHandle socket, const E
         const auto port = pick_port(core, s->kind, local, {});
         if (!port) return std::unexpected(Error::no_ports);
         bound.port = *port;
-    } else if (!is_endpoint_free(core, s->kind, bound, s->options.reuse_address)) {
+    } else if (!is_endpoint_free(core, s->kind, bound, s->options)) {
         return std::unexpected(Error::address_in_use);
     }
     SocketState& edited = w.sockets.edit(SocketRef{socket.raw});
@@ -194,8 +194,12 @@ std::expected<void, Error> connect(Core& core, SocketHandle socket, const Endpoi
     World& w = core.world;
     const SocketState* s = find(core, socket);
     if (s == nullptr) return std::unexpected(Error::stale_handle);
-    if (!is_valid_remote(remote)) return std::unexpected(Error::invalid_argument);
     const SocketRef ref{socket.raw};
+    if (s->kind == SocketKind::udp && remote == Endpoint{}) {
+        w.sockets.edit(ref).remote = {};
+        return {};
+    }
+    if (!is_valid_remote(remote)) return std::unexpected(Error::invalid_argument);
     if (s->kind == SocketKind::udp) {
         auto cx = core.udp_context();
         if (s->is_bound) udp::leave(cx, s->udp.index());

@@ -1,4 +1,8 @@
 // Who is bound where, and datagrams on their way to the application (RFC 768, RFC 8200 8.1).
+#include <array>
+#include <cstring>
+
+#include "base/siphash.hpp"
 #include "ip/inherited.hpp"
 #include "udp/queue.hpp"
 #include "wire/bytes.hpp"
@@ -99,6 +103,19 @@ std::optional<wire::UdpRepr> check(UdpContext& cx, const ip::TransportInput& inp
 
 }  // namespace
 
+namespace {
+
+/// Of sockets that share their endpoint each gets its peers, as far as it can be the same ones: RFC 768 knows no
+/// conversations, applications do. Rendezvous hashing: a socket that goes takes away nobody else's peers.
+std::uint64_t share_of(const UdpContext& cx, std::uint32_t udp_socket, const Endpoint& remote) {
+    std::array<std::uint64_t, 3> words{};
+    std::memcpy(words.data(), remote.address.octets.data(), 16);
+    words[2] = std::uint64_t{remote.port} << 32 | udp_socket;
+    return hash24_words(cx.w.stack().port_key, words);
+}
+
+}  // namespace
+
 unsigned match(const SocketState& s, const Endpoint& local, const Endpoint& remote) {
     if (s.local.port != local.port) return 0;
     unsigned score = 1;
@@ -122,12 +139,18 @@ unsigned match(const SocketState& s, const Endpoint& local, const Endpoint& remo
 std::uint32_t find_socket(const UdpContext& cx, const Endpoint& local, const Endpoint& remote) {
     std::uint32_t best = none;
     unsigned best_score = 0;
+    std::uint64_t best_share = 0;
     for (Link at = cx.tables.heads[local.port & cx.tables.mask]; at; at = cx.tables.nexts[at.index()]) {
         const SocketState& s = cx.w.sockets.get(cx.w.udp_sockets.get(at.index()).socket);
         const unsigned score = match(s, local, remote);
-        if (score <= best_score) continue;
+        if (score == 0 || score < best_score) continue;
+        const bool shares = s.options.reuse_port;
+        if (score == best_score && !(shares && best_share != 0)) continue;
+        const std::uint64_t share = shares ? share_of(cx, at.index(), remote) | 1 : 0;
+        if (score == best_score && share <= best_share) continue;
         best = at.index();
         best_score = score;
+        best_share = share;
     }
     return best;
 }
@@ -251,11 +274,13 @@ void leave(UdpContext& cx, std::uint32_t udp_socket) {
     if (*at) *at = cx.tables.nexts[udp_socket];
 }
 
-bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address) {
+bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address, bool reuse_port) {
     if (local.port == 0) return false;
     for (Link at = cx.tables.heads[local.port & cx.tables.mask]; at; at = cx.tables.nexts[at.index()]) {
         const SocketState& s = cx.w.sockets.get(cx.w.udp_sockets.get(at.index()).socket);
-        if (overlaps(s.local, local) && !(reuse_address && s.options.reuse_address)) return true;
+        const bool may_share =
+            (reuse_address && s.options.reuse_address) || (reuse_port && s.options.reuse_port);
+        if (overlaps(s.local, local) && !may_share) return true;
     }
     return false;
 }

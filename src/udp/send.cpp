@@ -1,6 +1,7 @@
 // Datagrams of the application on their way out, at once or after a commit (DURABILITY 1); and the end of a
 // socket.
 #include "ip/inherited.hpp"
+#include "ip/own.hpp"
 #include "udp/queue.hpp"
 #include "wire/ipv6.hpp"
 #include "wire/udp.hpp"
@@ -28,13 +29,20 @@ std::expected<Ipv6Address, Error> choose_source(const UdpContext& cx, const Ipv6
 
 std::uint8_t hop_limit_of(const SocketState& s, const SendDatagram& how, const Ipv6Address& destination) {
     if (how.hop_limit != 0) return how.hop_limit;
-    if (s.options.hop_limit != 0) return s.options.hop_limit;
-    return destination.is_multicast()
-               ? 1
-               : 0;  // RFC 3493 5.2: a group is not left for beyond the link by accident
+    // RFC 3493 5.2: a group is not left for beyond the link by accident; 0 does not leave this host.
+    return destination.is_multicast() ? s.options.multicast_hop_limit : s.options.hop_limit;
 }
 
-ip::OutputResult transmit(UdpContext& cx, const DatagramState& d) {
+/// What is sent to a group that this host has joined reaches its own sockets too (RFC 3493 5.2).
+void loop_multicast(UdpContext& cx, const ip::OutputRequest& r) {
+    const auto route = ip::find_route(cx, r.destination, r.interface);
+    if (!route || !ip::has_joined(cx.w, r.destination, route->interface)) return;
+    if (ip::send_to_self(cx, r, r.source, route->interface) != ip::OutputResult::sent) {
+        cx.w.drop(DropReason::out_of_buffers);
+    }
+}
+
+ip::OutputResult transmit(UdpContext& cx, const DatagramState& d, const SocketOptions& options) {
     ip::OutputRequest r;
     r.source = d.source;
     r.destination = d.destination;
@@ -53,8 +61,12 @@ ip::OutputResult transmit(UdpContext& cx, const DatagramState& d) {
         r.slices[0] = d.payload;
         r.slice_count = 1;
     }
-    const ip::OutputResult result = ip::submit(cx, r);
-    if (result == ip::OutputResult::sent) ++cx.w.count().udp_sent;
+    const bool is_group = d.destination.is_multicast();
+    const bool stays = is_group && d.hop_limit == 0;
+    const ip::OutputResult result = stays ? ip::OutputResult::sent : ip::submit(cx, r);
+    if (result != ip::OutputResult::sent) return result;
+    if (is_group && options.multicast_loop) loop_multicast(cx, r);
+    ++cx.w.count().udp_sent;
     return result;
 }
 
@@ -110,7 +122,8 @@ void send_released(UdpContext& cx, std::uint32_t udp_socket) {
     while (cx.w.udp_sockets.get(udp_socket).held_head) {
         const DatagramState& d = cx.w.datagrams.get(cx.w.udp_sockets.get(udp_socket).held_head.index());
         if (d.after_cut != 0) return;
-        const ip::OutputResult result = transmit(cx, d);
+        const SocketState& s = cx.w.sockets.get(cx.w.udp_sockets.get(udp_socket).socket);
+        const ip::OutputResult result = transmit(cx, d, s.options);
         if (result == ip::OutputResult::busy) return;
         count_lost(cx.w, result);
         UdpSocketState& u = cx.w.udp_sockets.edit(udp_socket);
@@ -150,6 +163,9 @@ std::expected<void, Error> send(UdpContext& cx, Handle<SocketState> socket, cons
     Endpoint destination = how.destination.port != 0 ? how.destination : s->remote;
     if (destination.port == 0 || destination.address.is_unspecified())
         return std::unexpected(Error::not_connected);
+    if (destination.interface == 0 && destination.address.is_multicast()) {
+        destination.interface = s->options.multicast_interface;
+    }
     if (destination.interface == 0) destination.interface = s->local.interface;
     const auto source =
         choose_source(cx, how.source.is_unspecified() ? s->local.address : how.source, destination);
@@ -178,7 +194,7 @@ std::expected<void, Error> send(UdpContext& cx, Handle<SocketState> socket, cons
         if (held) static_cast<void>(buffer.take());  // the queue's now
         return held;
     }
-    const ip::OutputResult result = transmit(cx, d);
+    const ip::OutputResult result = transmit(cx, d, s->options);
     if (result != ip::OutputResult::sent) return std::unexpected(error_of(result));
     return {};
 }

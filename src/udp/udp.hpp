@@ -33,7 +33,7 @@ void release(UdpContext& cx, std::uint32_t udp_socket);
 void enter(UdpContext& cx, std::uint32_t udp_socket);
 void leave(UdpContext& cx, std::uint32_t udp_socket);
 /// Is `local` taken for UDP? (port 0 is never)
-bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address);
+bool is_taken(const UdpContext& cx, const Endpoint& local, bool reuse_address, bool reuse_port = false);
 /// After a restore: what a snapshot holds is durable, so what it holds back goes out (a datagram may repeat). Behind
 /// rebuild().
 void resume(UdpContext& cx);

@@ -288,7 +288,8 @@ TEST_CASE("UDP: a multicast leaves with hop limit 1 unless somebody says otherwi
     const Packet p = f.sent_one();
     CHECK(p.hop_limit == 1);
     CHECK(p.eth_dst == multicast_mac(ipv6_all_nodes));
-    f.w.sockets.edit(socket).options.hop_limit = 4;
+    f.w.sockets.edit(socket).options.hop_limit = 9;  // that is for unicast
+    f.w.sockets.edit(socket).options.multicast_hop_limit = 4;
     REQUIRE(send(f, socket, {ipv6_all_nodes, 7, F::nic}, Bytes{1}));
     CHECK(f.sent_one().hop_limit == 4);
 }
