@@ -1,6 +1,7 @@
 // Resets and challenges: RFC 9293 3.5.2, 3.10.7; RFC 5961; DURABILITY 1 (a reset is output, and held like
 // data).
 #include "ip/inherited.hpp"
+#include "tcp/acceptance.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -11,7 +12,10 @@ void count_challenge(TcpContext& cx) { ++cx.w.count().tcp_challenge_acks; }
 
 /// Once in invalid_ack_interval for a connection: two stacks must not answer each other for ever.
 bool may_answer_again(TcpContext& cx, TcpConnectionState& c) {
-    if (cx.now - c.last_invalid_ack < cx.w.config().tcp.invalid_ack_interval) return false;
+    if (cx.now - c.last_invalid_ack < cx.w.config().tcp.invalid_ack_interval) {
+        ++cx.w.count().tcp_acks_skipped;
+        return false;
+    }
     c.last_invalid_ack = cx.now;
     return true;
 }
@@ -67,6 +71,7 @@ void send_challenge(TcpContext& cx, TcpConnectionState& c) {
     const TcpConfig& config = cx.w.config().tcp;
     if (!take_token(cx.w.edit_stack().challenge_acks, config.challenge_acks_per_second,
                     config.challenge_acks_per_second, cx.now)) {
+        ++cx.w.count().tcp_challenges_skipped;
         return;
     }
     count_challenge(cx);
@@ -76,9 +81,12 @@ void send_challenge(TcpContext& cx, TcpConnectionState& c) {
 void answer_unacceptable(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     // Restored too, it may begin with what we have already; that says less than an acceptable segment, but enough.
     if (c.verdict == Verdict::pending) on_sign_of_life(c);
-    // Text that comes again shows that an ACK was lost: answered each time, unless ACKs are being withheld.
+    // Text that comes again shows that an ACK was lost: answered each time, unless ACKs are being withheld. What acknowledges
+    // what was never sent shows nothing (RFC 5961 5.2).
     const bool withheld = acknowledgeable(c) != c.rcv.nxt;
-    if ((withheld || s.payload.length == 0) && !may_answer_again(cx, c)) return;
+    const AckKind kind = classify_ack(c.snd, s.repr.ack);
+    const bool repeats = s.payload.length != 0 && kind != AckKind::unsent && kind != AckKind::ancient;
+    if ((withheld || !repeats) && !may_answer_again(cx, c)) return;
     send_ack(cx, c);
 }
 

@@ -15,6 +15,7 @@ namespace {
 struct Block {
     TcpPhase phase = TcpPhase::closed;
     std::uint32_t una = 0, nxt = 0, rcv_nxt = 0, edge = 0, wnd_max = 0;
+    bool is_active = false;  ///< we called connect(): SYN-RECEIVED comes of a simultaneous open
 };
 
 struct Arrival {
@@ -133,7 +134,7 @@ Outcome repeated_syn(const Block& c, const Arrival& s) {
     if (out.phase != c.phase) out.or_phase = c.phase;
     out.answers |= ack_back | syn_and_ack | none;
     // Untrimmed, what reaches into the window is a SYN in the window.
-    out.may_be_gone = acceptable(c, s);
+    out.may_be_gone = acceptable(c, s) && !c.is_active;
     return out;
 }
 
@@ -167,10 +168,10 @@ Outcome otherwise(const Block& c, const Arrival& s) {
     }
     // Fourth, SYN.
     if (s.has(flag::syn)) {
-        if (c.phase == TcpPhase::syn_received)
+        if (c.phase == TcpPhase::syn_received && !c.is_active)
             out.phase = TcpPhase::closed;  // passive: back to LISTEN
         else
-            out.answers = ack_back;  // RFC 5961 4.2
+            out.answers = ack_back;  // "per the directions for synchronized states": RFC 5961 4.2
         return out;
     }
     // Fifth, ACK.
@@ -210,7 +211,13 @@ Outcome judge(const Block& c, const Arrival& s) {
 }
 
 /// The phase, with something in flight where it can be.
-Fixture prepare(TcpPhase phase, Way way) {
+Fixture prepare(TcpPhase phase, Way way, bool is_active) {
+    if (is_active) {
+        Fixture t = syn_sent(way);
+        t.peer_sends(syn());
+        t.expect(syn_ack().seq(0).ack(1)).expect_silence().expect(TcpPhase::syn_received);
+        return t;
+    }
     Fixture t = reach(phase == TcpPhase::fin_wait_1 ? TcpPhase::established : phase, way);
     if (phase == TcpPhase::established || phase == TcpPhase::close_wait) t.app_sends(100).expect(data(100));
     if (phase == TcpPhase::fin_wait_1) {
@@ -267,10 +274,11 @@ unsigned classify(Fixture& t, const Arrival& s, const Outcome& want) {
 
 /// "" when the stack did as the RFC says.
 std::string try_one(TcpPhase phase, Way way, std::size_t seq_place, std::size_t ack_place, std::uint8_t flags,
-                    std::uint32_t length) {
-    Fixture t = prepare(phase, way);
+                    std::uint32_t length, bool is_active) {
+    Fixture t = prepare(phase, way, is_active);
     t.check_content = false;
-    const Block b = block_of(t, phase);
+    Block b = block_of(t, phase);
+    b.is_active = is_active;
     const std::uint32_t seqs[] = {b.rcv_nxt - 20, b.rcv_nxt - 1, b.rcv_nxt,     b.rcv_nxt + 5,
                                   b.edge - 1,     b.edge,        b.edge + 1000, b.rcv_nxt + 0x8000'0000U};
     const std::uint32_t acks[] = {b.una - 70'000, b.una - 1, b.una,          b.una + 1,
@@ -288,6 +296,9 @@ std::string try_one(TcpPhase phase, Way way, std::size_t seq_place, std::size_t 
     std::size_t readable = want.new_bytes;
     if (t.socket && t.stack().info(t.socket) && have != TcpPhase::closed)
         readable = t.readable() - readable_before;
+    // RFC 9293 3.10.7.4: the caller of connect() is told "connection refused".
+    const bool was_refused = is_active && s.has(flag::rst) && want_phase == TcpPhase::closed;
+    if (was_refused) t.expect_error(Error::connection_refused);
     t.ignore_output();
     const bool bytes_fit = readable == want.new_bytes || (want.bytes_may_wait && readable == 0);
     if ((answer & want.answers) != 0 && phase_fits && bytes_fit) return "";
@@ -306,7 +317,7 @@ constexpr TcpPhase all_phases[] = {TcpPhase::closed,       TcpPhase::listen,    
                                    TcpPhase::last_ack,     TcpPhase::time_wait};
 
 /// Every `stride`-th case of a phase.
-void enumerate(TcpPhase phase, Way way, std::size_t stride) {
+void enumerate(TcpPhase phase, Way way, std::size_t stride, bool is_active = false) {
     std::vector<std::string> wrong;
     std::size_t number = 0;
     for (unsigned bits = 0; bits < 16; ++bits) {
@@ -315,7 +326,7 @@ void enumerate(TcpPhase phase, Way way, std::size_t stride) {
             for (std::size_t ack = 0; ack < 7; ++ack) {
                 for (const std::uint32_t length : {0U, 10U}) {
                     if (number++ % stride != 0) continue;
-                    std::string problem = try_one(phase, way, seq, ack, flags, length);
+                    std::string problem = try_one(phase, way, seq, ack, flags, length, is_active);
                     if (!problem.empty()) wrong.push_back(std::move(problem));
                 }
             }
@@ -335,6 +346,48 @@ TEST_CASE("RFC 9293 3.10.7: every phase, flag combination, place of SEQ and of A
             enumerate(phase, Way::plain, 1);
             enumerate(phase, Way::swapped, 29);
             enumerate(phase, Way::seam, 7);
+        }
+    }
+}
+
+TEST_CASE("RFC 9293 3.10.7.4: SYN-RECEIVED of a simultaneous open, every flag combination, place of SEQ and of ACK", "[enumerated]") {
+    enumerate(TcpPhase::syn_received, Way::plain, 1, true);
+    enumerate(TcpPhase::syn_received, Way::swapped, 29, true);
+    enumerate(TcpPhase::syn_received, Way::seam, 7, true);
+}
+
+TEST_CASE("RFC 7323 5.3, 3.2: PAWS before all else but a reset, and a segment without what was negotiated is not there",
+          "[enumerated]") {
+    for (unsigned bits = 0; bits < 16; ++bits) {
+        const auto flags = static_cast<std::uint8_t>((bits & 7) | ((bits & 8) != 0 ? flag::ack : 0));
+        if ((flags & flag::rst) != 0) continue;  // R1: "and the RST bit is off"
+        for (const std::uint32_t offset : {0U, 5U}) {
+            for (const std::uint32_t acked : {1U, 51U, 101U}) {
+                for (const bool has_timestamps : {true, false}) {
+                    CAPTURE(flags_text(flags), offset, acked, has_timestamps);
+                    Fixture t = listening(Way::plain);
+                    t.flow().offers_ts = true;
+                    open_passive(t);
+                    t.check_content = false;
+                    t.app_sends(100).expect(data(100));
+                    const std::uint32_t recent = t.connection()->ts.recent;
+                    Segment s = segment(flags).seq(1 + offset).ack(acked).length(10);
+                    t.peer_sends(has_timestamps ? std::move(s).ts(recent - 1, 0) : std::move(s).no_ts());
+                    const auto answer = t.take();
+                    if (has_timestamps) {
+                        REQUIRE(answer.has_value());
+                        CHECK(answer->tcp->flags == flag::ack);
+                        CHECK(answer->tcp->ack - t.flow().iss == 1);
+                    } else if ((flags & flag::syn) == 0) {
+                        CHECK_FALSE(answer.has_value());
+                    }
+                    CHECK(t.connection()->phase == TcpPhase::established);
+                    CHECK(t.connection()->ts.recent == recent);
+                    CHECK(t.readable() == 0);
+                    CHECK(t.info().tx_acknowledged == 0);
+                    t.ignore_output();
+                }
+            }
         }
     }
 }
