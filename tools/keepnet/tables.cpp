@@ -66,7 +66,7 @@ std::string printable(std::string_view name) {
 }
 
 std::string timers_of(const TcpTimers& t, Instant cut) {
-    const auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork] = t;
+    const auto& [retransmit, persist, delayed_ack, keep_alive, time_wait, user_timeout, cork, pace] = t;
     std::string text;
     const auto add = [&](const char* name, Deadline deadline) {
         if (deadline == never) return;
@@ -74,7 +74,7 @@ std::string timers_of(const TcpTimers& t, Instant cut) {
         text.append(name).append("+").append(text_of(deadline - cut));
     };
     add("rexmit", retransmit), add("persist", persist), add("delack", delayed_ack), add("keep", keep_alive);
-    add("2msl", time_wait), add("user", user_timeout), add("cork", cork);
+    add("2msl", time_wait), add("user", user_timeout), add("cork", cork), add("pace", pace);
     return text.empty() ? "-" : text;
 }
 
