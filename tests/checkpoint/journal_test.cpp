@@ -3,8 +3,6 @@
 #include <fstream>
 #include <string>
 
-#include <keepnet/journal_region.hpp>
-
 #include "checkpoint/journaled_pair.hpp"
 #include "durability/journal_format.hpp"
 
