@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -21,6 +22,7 @@
 #include "support/arena.hpp"
 #include "support/folder.hpp"
 #include "support/journal_store.hpp"
+#include "support/tool.hpp"
 
 using namespace keepnet;
 using durability::Op;
@@ -200,6 +202,52 @@ TEST_CASE("journal file: a disk without room is an error at once, and a write th
     const auto image = file->load();
     REQUIRE(image.has_value());
     REQUIRE(durability::scan(*image)->records == 1);
+}
+
+TEST_CASE("keepnet journal and keepnet verify say what a journal's file holds, and what is torn or damaged") {
+    test::Tool tool;
+    const std::string path = (tool.folder() / "j").string();
+    std::vector<Lsn> starts;
+    Lsn at = 0;
+    {
+        auto file = *FileJournal::open(path, capacity);
+        REQUIRE(file->format(id).has_value());
+        for (std::uint64_t n = 0; n < 3; ++n) {
+            const auto record = record_of(at, 1, at, note_of(n, 200));
+            write_durably(*file, at, record);
+            starts.push_back(at);
+            at += record.size();
+        }
+    }
+    const auto flip = [&](Lsn lsn) {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekg(static_cast<std::streamoff>(durability::ring_offset + lsn));
+        const auto byte = static_cast<char>(file.peek() ^ 4);
+        file.seekp(static_cast<std::streamoff>(durability::ring_offset + lsn));
+        REQUIRE(file.put(byte).good());
+    };
+    const auto whole = tool.run("journal " + path);
+    REQUIRE(whole.status == 0);
+    CHECK(test::has(whole.out, "3 records, LSN 0 to " + std::to_string(at) + ", epoch 1, journal "));
+    CHECK(test::has(whole.out, "note           3 "));
+    CHECK_FALSE(test::has(whole.out, "torn"));
+    CHECK(tool.run("verify " + path).status == 0);
+
+    flip(starts[2] + 100);  // nobody has said that the last record is durable
+    const auto torn = tool.run("journal " + path);
+    REQUIRE(torn.status == 0);
+    CHECK(test::has(torn.out, "2 records, LSN 0 to " + std::to_string(starts[2])));
+    CHECK(test::has(torn.out, "behind it a torn record of " + std::to_string(at - starts[2]) + " bytes"));
+    const auto verified = tool.run("verify " + path);
+    CHECK(verified.status == 0);
+    CHECK(test::has(verified.out, "torn record"));
+
+    flip(starts[0] + 100);
+    const auto damaged = tool.run("journal " + path);
+    CHECK(damaged.status == 1);
+    CHECK(damaged.out.empty());
+    CHECK(std::ranges::count(damaged.err, '\n') == 1);
+    CHECK(tool.run("verify " + path).status == 1);
 }
 
 TEST_CASE("DURABILITY 6: a record that was durable and is not whole is damage, one behind it is a torn tail") {
