@@ -84,7 +84,7 @@ struct JournalFacts {
     Lsn start = 0;
     Lsn end = 0;                 ///< behind the last whole record
     std::uint64_t records = 0;
-    std::uint64_t torn_bytes = 0;///< of an unfinished record behind it
+    std::uint64_t torn_bytes = 0;///< of an unfinished record behind it, as its header says; 0: none, or not even the header is whole
 };
 
 struct JournalCore;

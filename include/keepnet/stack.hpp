@@ -413,13 +413,13 @@ class Stack {
     void suspend(Instant now);
     [[nodiscard]] bool is_suspended() const;
 
-    /// Records this stack's calls from now on (keepnet/journal.hpp), which makes DurabilityPolicy::journal work. Once, before
-    /// the first socket. The journal must outlive the stack. Fails: invalid_state, no_memory (Journal::stacks_max).
+    /// Records this stack's calls from now on, for DurabilityPolicy::journal, in a journal that outlives it. Once, before the first
+    /// socket or, with a new journal, behind attach(). Fails: invalid_state, no_memory (stacks_max), journal_mismatch (not new).
     std::expected<void, Error> attach_journal(Journal& journal);
 
     // --- after a restore ---
 
-    /// Takes a restored socket over by its handle. Fails: stale_handle.
+    /// Takes a restored socket over by its handle; while calls are replayed any handle is good. Fails: stale_handle.
     std::expected<void, Error> claim(SocketHandle socket);
     /// The application has claimed what is its own. Unclaimed sockets are closed (`close_unclaimed`) or kept; from now
     /// on segments that match nothing are answered with a reset. A new stack is ready from the start.

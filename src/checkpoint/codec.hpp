@@ -243,9 +243,10 @@ void transfer(Io& io, S& s, M m) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, kick_peers, ready, suspend,
            suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
-           inherited, icmp_errors, challenge_acks, half_open, journal_id, journal_lsn] = s;
+           inherited, icmp_errors, challenge_acks, half_open, journal_id, journal_lsn, journal_stack] = s;
     KEEPNET_FIELD(journal_id, JournalId);
     KEEPNET_FIELD(journal_lsn, JournalLsn);
+    KEEPNET_FIELD(journal_stack, JournalStack);
     transfer(io, random, m.getRandom());
     transfer(io, isn_key, m.getIsnKey());
     transfer(io, port_key, m.getPortKey());

@@ -145,6 +145,7 @@ struct Stack {
   inherited @45 :List(UInt64);       # of a clone: the set of pairs of endpoints that are the original's; empty: no clone
   journalId @46 :UInt64;            # 0: none
   journalLsn @47 :UInt64;           # where the journal stood at the cut
+  journalStack @48 :UInt8;          # which of the journal's stacks this is
 }
 
 struct Statistics {

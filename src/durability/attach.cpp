@@ -4,6 +4,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include <keepnet/journal.hpp>
+
 #include "durability/fields.hpp"
 #include "durability/resume.hpp"
 #include "ip/ip.hpp"
@@ -174,6 +176,7 @@ class Checker {
         require(is_valid(s.random), StateKind::stack, 0, "the random generator's buffer");
         require(is_instant_sane(s.now), StateKind::stack, 0, "no time");
         const auto is_wire_clock = [](std::int64_t ns) { return ns >= 0 && ns <= wire_clock_last_ns; };
+        require(s.journal_stack < Journal::stacks_max, StateKind::stack, 0, "its place in the journal");
         if (!is_instant_sane(s.now)) return;
         require(is_wire_clock(s.now.ns + s.wire_clock_offset.ns) && is_wire_clock(s.wire_clock_resumed_ns) &&
                     s.wire_clock_ceiling_ns >= 0,

@@ -42,14 +42,14 @@ void for_each_field(S& s, F&& f) {
     auto& [random, isn_key, port_key, flow_key, interface_key, timestamp_key, cookie_keys, cookie_rotated,
            cookie_epoch, wire_clock_offset, wire_clock_ceiling_ns, wire_clock_resumed_ns, now, restarts, kick_peers, ready, suspend,
            suspend_until, default_policy, port_cursor, output_cursor, ready_cursor, resume_cursor, silent_until,
-           inherited, icmp_errors, challenge_acks, half_open, journal_id, journal_lsn] = s;
+           inherited, icmp_errors, challenge_acks, half_open, journal_id, journal_lsn, journal_stack] = s;
     for_each_field(random, f);
     f(isn_key), f(port_key), f(flow_key), f(interface_key), f(timestamp_key), f(cookie_keys[0]), f(cookie_keys[1]);
     f(cookie_rotated), f(cookie_epoch), f(wire_clock_offset), f(wire_clock_ceiling_ns), f(wire_clock_resumed_ns);
     f(now), f(restarts), f(kick_peers), f(ready), f(suspend), f(suspend_until), f(default_policy), f(port_cursor);
     f(output_cursor), f(ready_cursor), f(resume_cursor), f(silent_until), f(inherited);
     for_each_field(icmp_errors, f), for_each_field(challenge_acks, f), for_each_field(half_open, f);
-    f(journal_id), f(journal_lsn);
+    f(journal_id), f(journal_lsn), f(journal_stack);
 }
 template <Is<Statistics> S, class F>
 void for_each_field(S& s, F&& f) {

@@ -44,6 +44,15 @@ Lsn claimed_durable(const JournalImage& image, Lsn from) {
     return highest;
 }
 
+/// Of a record at the end whose header came through, and the rest did not.
+std::uint64_t torn_bytes(const JournalImage& image, const JournalFacts& facts) {
+    const ByteView rest = ByteView(image.bytes).subspan(static_cast<std::size_t>(facts.end - image.start));
+    if (rest.size() < sizeof(RecordHeader)) return 0;
+    const auto h = load<RecordHeader>(rest.data());
+    // One of an earlier life has been given up by the one that wrote on here.
+    return is_header(h, rest, image.id, facts.end) && h.epoch >= facts.epoch ? h.bytes : 0;
+}
+
 }  // namespace
 
 std::string_view name(Op op) {
@@ -73,7 +82,6 @@ std::string_view name(Op op) {
         case Op::take_error: return "take_error";
         case Op::readiness: return "readiness";
         case Op::next_ready: return "next_ready";
-        case Op::claim: return "claim";
         case Op::note: return "note";
         case Op::now: return "now";
         case Op::cut: return "cut";
@@ -106,7 +114,7 @@ bool are_entries_sound(ByteView payload) {
     while (!payload.empty()) {
         if (payload.size() < sizeof(EntryHeader)) return false;
         const auto e = load<EntryHeader>(payload.data());
-        const bool is_known = (e.op > Op::invalid && e.op <= Op::last_call) ||
+        const bool is_known = (e.op > Op::invalid && e.op <= Op::next_ready) || (e.op >= Op::note && e.op <= Op::last_call) ||
                               (e.op >= Op::first_of_state && e.op <= Op::last);
         if (!is_known || e.argument_bytes > e.bytes || e.stack >= Journal::stacks_max || e.link != 0 ||
             entry_bytes(e.bytes) > payload.size() || e.status > static_cast<std::uint8_t>(last_error)) {
@@ -139,6 +147,7 @@ std::expected<JournalFacts, Error> scan(const JournalImage& image) {
     }
     const Lsn claimed = std::max(durable, claimed_durable(image, facts.end));
     if (claimed > facts.end) return std::unexpected(Error::journal_damaged);
+    facts.torn_bytes = torn_bytes(image, facts);
     return facts;
 }
 

@@ -59,8 +59,7 @@ enum class Op : std::uint16_t {
     take_error,
     readiness,
     next_ready,
-    claim,
-    note,
+    note = 25,  ///< 24 was never written
     now,
     tcp_info,
     last_call = tcp_info,

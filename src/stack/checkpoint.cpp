@@ -70,7 +70,12 @@ std::expected<void, Error> Stack::abandoned(CutId cut) {
     return {};
 }
 
-std::expected<void, Error> Stack::attach_journal(Journal& journal) { return journal::attach(journal.core(), *core_); }
+std::expected<void, Error> Stack::attach_journal(Journal& journal) {
+    // An arena that was adopted is ahead of what its journal holds: that one is restore()'s to go on with.
+    const bool has_written_there = core_->world.stack().journal_id == journal.facts().id;
+    if (core_->journal == nullptr && has_written_there) return std::unexpected(Error::journal_mismatch);
+    return journal::attach(journal.core(), *core_);
+}
 
 void Stack::suspend(Instant now) {
     const Step step(*core_);
@@ -100,7 +105,11 @@ bool Stack::is_suspended() const {
 std::expected<void, Error> Stack::claim(SocketHandle socket) {
     const Step step(*core_);
     World& w = core_->world;
-    if (w.sockets.find({socket.raw}) == nullptr) return std::unexpected(Error::stale_handle);
+    if (w.sockets.find({socket.raw}) == nullptr) {
+        // The program is back at its snapshot, and may hold what it had closed since: it will close it again.
+        const bool may_be_held = core_->journal != nullptr && core_->journal->replay.active;
+        return may_be_held ? std::expected<void, Error>{} : std::unexpected(Error::stale_handle);
+    }
     w.sockets.edit(Handle<SocketState>{socket.raw}).claimed = true;
     w.notify({socket.raw});
     return {};

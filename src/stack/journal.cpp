@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "base/planted.hpp"
@@ -64,8 +65,10 @@ void begin_replay(JournalCore& j, Lsn from) {
     journal::settle_replay(j);
 }
 
-void commit_stack(JournaledStack& s) {
+void commit_stack(JournaledStack& s, const Core& polled) {
     Core& core = *s.core;
+    std::optional<Step> step;  // the polled stack is in one
+    if (&core != &polled) step.emplace(core);
     World& w = core.world;
     const CutNumber n = s.in_flight.number;
     auto tcp_cx = core.tcp_context();
@@ -82,7 +85,7 @@ void commit_stack(JournaledStack& s) {
     for (std::uint32_t i = w.sockets.next(0); i != BitTree::none; i = w.sockets.next(i + 1)) w.changed_sockets.set(i);
 }
 
-void take_status(JournalCore& j) {
+void take_status(JournalCore& j, const Core& polled) {
     if (!j.in_flight.empty() && !j.is_submitted) submit(j, in_flight_lsn(j));
     const JournalStore::Status status = j.store->status();
     j.durable = std::max(j.durable, std::min(status.durable, j.record));
@@ -96,7 +99,7 @@ void take_status(JournalCore& j) {
     if (j.in_flight.empty() || (j.durable < j.record && !is_believed)) return;
     if (j.durable >= j.record) j.in_flight = {};
     for (std::size_t i = 0; i < j.stack_count; ++i) {
-        if (j.stacks[i].in_flight.number != 0) commit_stack(j.stacks[i]);
+        if (j.stacks[i].in_flight.number != 0) commit_stack(j.stacks[i], polled);
     }
 }
 
@@ -323,13 +326,15 @@ std::expected<void, Error> attach(JournalCore& j, Core& core) {
     core.journal_stack = static_cast<std::uint8_t>(j.stack_count);
     core.journal = &j;
     j.stacks[j.stack_count++] = {.core = &core};
-    core.world.edit_stack().journal_id = j.facts.id;
+    StackState& stack = core.world.edit_stack();
+    stack.journal_id = j.facts.id;
+    stack.journal_stack = core.journal_stack;
     return {};
 }
 
 void turn(JournalCore& j, Core& polled) {
-    take_status(j);
-    if (j.in_flight.empty() && is_flush_wanted(j) && flush(j)) take_status(j);
+    take_status(j, polled);
+    if (j.in_flight.empty() && is_flush_wanted(j) && flush(j)) take_status(j, polled);
     polled.world.grant_room = grant_room(j);
 }
 
@@ -356,10 +361,14 @@ bool wants_snapshot(const JournalCore& j, Core& core) {
 std::expected<void, Error> on_cut(JournalCore& j, Core& core) {
     if (j.replay.active) return std::unexpected(Error::replaying);
     const CutNumber number = core.world.cuts().current;
+    // Stacks that are cut one right behind the other are cut at one instant of the program: at one place.
+    if (j.cut_end != j.end()) j.cut_at = j.end();
     append(j, {.op = Op::cut, .stack = core.journal_stack, .value = number}, {});
+    j.cut_end = j.end();
     StackState& stack = core.world.edit_stack();
     stack.journal_id = j.facts.id;
-    stack.journal_lsn = j.end();
+    stack.journal_lsn = j.cut_at;
+    stack.journal_stack = core.journal_stack;
     for (JournaledStack::CutPlace& place : j.stacks[core.journal_stack].cuts) {
         if (place.cut != 0) continue;
         place = {number, j.record, j.overflows};
@@ -397,6 +406,7 @@ namespace {
 void overflow(JournalCore& j) {
     j.is_broken = true;
     ++j.overflows;
+    j.cut_end = 0;
     j.error = Error::journal_full;
     for (std::size_t i = 0; i < j.stack_count; ++i) j.stacks[i].has_base = false;
 }
@@ -416,7 +426,11 @@ std::expected<std::int64_t, Error> redo(JournalCore& j, Core& core, const HashKe
     const Lsn from = stack.journal_lsn;
     if (stack.journal_id != j.facts.id) return std::unexpected(Error::journal_foreign);
     if (from < j.facts.start) return std::unexpected(Error::journal_mismatch);  // it has forgotten what came then
-    if (from > j.record) start_behind(j, from);
+    if (stack.journal_stack != j.stack_count) return std::unexpected(Error::journal_mismatch);  // another stack's turn
+    if (from > j.record) {
+        if (j.stack_count != 0) return std::unexpected(Error::journal_mismatch);  // not the instant of the one before
+        start_behind(j, from);
+    }
     if (const auto ok = attach(j, core); !ok) return std::unexpected(ok.error());
     JournaledStack& s = j.stacks[core.journal_stack];
     s.from = from;

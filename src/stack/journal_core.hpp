@@ -76,6 +76,8 @@ struct JournalCore {
     bool last_was_idle = false;          ///< the last entry is a next_ready() that said: nothing
     std::array<JournaledStack, Journal::stacks_max> stacks{};
     std::size_t stack_count = 0;
+    Lsn cut_at = 0;                      ///< where the last cuts stand, of one stack beside the other
+    Lsn cut_end = 0;                     ///< and end; 0: they count no more
     ReplayState replay{};
 
     [[nodiscard]] Lsn end() const { return record + writer.used(); }

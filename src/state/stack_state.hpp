@@ -66,6 +66,7 @@ struct StackState {
 
     std::uint64_t journal_id = 0;        ///< of the journal that this stack writes to; 0: none
     std::uint64_t journal_lsn = 0;       ///< where it stood at the last cut: a restore goes on from there
+    std::uint8_t journal_stack = 0;      ///< which of the journal's stacks this is
 };
 
 }  // namespace keepnet

@@ -1,8 +1,11 @@
 // Stores of journals, and what a journal that is not as it was written may do: nothing.
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +22,7 @@
 #include "support/arena.hpp"
 #include "support/folder.hpp"
 #include "support/journal_store.hpp"
+#include "support/tool.hpp"
 
 using namespace keepnet;
 using durability::Op;
@@ -162,6 +166,90 @@ TEST_CASE("journal file: takes nothing before it has a name, and no more than th
     write_durably(*file, 0, record);
 }
 
+TEST_CASE("journal file: a disk without room is an error at once, and a write that fails is told and may be made again") {
+    Folder folder;
+    const std::string path = (folder.path / "j").string();
+    // As far as a process can see, a file size limit is a full disk.
+    struct Limit {
+        rlimit before{};
+        void (*handler)(int) = std::signal(SIGXFSZ, SIG_IGN);
+        Limit() { ::getrlimit(RLIMIT_FSIZE, &before); }
+        Limit(const Limit&) = delete;
+        Limit& operator=(const Limit&) = delete;
+        ~Limit() { lift(), std::signal(SIGXFSZ, handler); }
+        void set(rlim_t bytes) const {
+            const rlimit limit{bytes, before.rlim_max};
+            REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+        }
+        void lift() const { ::setrlimit(RLIMIT_FSIZE, &before); }
+    } limit;
+    limit.set(100'000);
+    const auto refused = FileJournal::open(path, capacity);
+    limit.lift();
+    REQUIRE(!refused.has_value());
+    REQUIRE(refused.error().code == checkpoint::Code::input_output);
+
+    auto file = *FileJournal::open(path, capacity);
+    REQUIRE(file->format(id).has_value());
+    const auto record = record_of(0, 1, 0, note_of(1, 200'000));
+    limit.set(100'000);
+    REQUIRE(file->write(0, record));
+    while (file->status().error == Error::invalid) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    limit.lift();
+    REQUIRE(file->status().error == Error::journal_failed);
+    REQUIRE(file->status().durable == 0);
+    write_durably(*file, 0, record);
+    const auto image = file->load();
+    REQUIRE(image.has_value());
+    REQUIRE(durability::scan(*image)->records == 1);
+}
+
+TEST_CASE("keepnet journal and keepnet verify say what a journal's file holds, and what is torn or damaged") {
+    test::Tool tool;
+    const std::string path = (tool.folder() / "j").string();
+    std::vector<Lsn> starts;
+    Lsn at = 0;
+    {
+        auto file = *FileJournal::open(path, capacity);
+        REQUIRE(file->format(id).has_value());
+        for (std::uint64_t n = 0; n < 3; ++n) {
+            const auto record = record_of(at, 1, at, note_of(n, 200));
+            write_durably(*file, at, record);
+            starts.push_back(at);
+            at += record.size();
+        }
+    }
+    const auto flip = [&](Lsn lsn) {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekg(static_cast<std::streamoff>(durability::ring_offset + lsn));
+        const auto byte = static_cast<char>(file.peek() ^ 4);
+        file.seekp(static_cast<std::streamoff>(durability::ring_offset + lsn));
+        REQUIRE(file.put(byte).good());
+    };
+    const auto whole = tool.run("journal " + path);
+    REQUIRE(whole.status == 0);
+    CHECK(test::has(whole.out, "3 records, LSN 0 to " + std::to_string(at) + ", epoch 1, journal "));
+    CHECK(test::has(whole.out, "note           3 "));
+    CHECK_FALSE(test::has(whole.out, "torn"));
+    CHECK(tool.run("verify " + path).status == 0);
+
+    flip(starts[2] + 100);  // nobody has said that the last record is durable
+    const auto torn = tool.run("journal " + path);
+    REQUIRE(torn.status == 0);
+    CHECK(test::has(torn.out, "2 records, LSN 0 to " + std::to_string(starts[2])));
+    CHECK(test::has(torn.out, "behind it a torn record of " + std::to_string(at - starts[2]) + " bytes"));
+    const auto verified = tool.run("verify " + path);
+    CHECK(verified.status == 0);
+    CHECK(test::has(verified.out, "torn record"));
+
+    flip(starts[0] + 100);
+    const auto damaged = tool.run("journal " + path);
+    CHECK(damaged.status == 1);
+    CHECK(damaged.out.empty());
+    CHECK(std::ranges::count(damaged.err, '\n') == 1);
+    CHECK(tool.run("verify " + path).status == 1);
+}
+
 TEST_CASE("DURABILITY 6: a record that was durable and is not whole is damage, one behind it is a torn tail") {
     test::TestJournalStore store(1U << 20);
     Lsn at = 0;
@@ -177,6 +265,7 @@ TEST_CASE("DURABILITY 6: a record that was durable and is not whole is damage, o
     const auto all = durability::scan(store.image(id));
     REQUIRE(all.has_value());
     REQUIRE(all->records == 6);
+    REQUIRE(all->torn_bytes == 0);
 
     std::mt19937 dice(3);
     for (std::size_t byte = 0; byte < original.size(); ++byte) {
@@ -193,6 +282,10 @@ TEST_CASE("DURABILITY 6: a record that was durable and is not whole is damage, o
         REQUIRE(facts.has_value());
         const auto notes = notes_in(image, *facts);
         REQUIRE(notes.size() == (byte < starts[5] ? 4 : 5));
+        // A header that is whole says how much of its record is missing; one that is not says nothing.
+        const Lsn torn = byte < starts[5] ? starts[4] : starts[5];
+        const bool has_header = byte >= torn + sizeof(durability::RecordHeader);
+        REQUIRE(facts->torn_bytes == (has_header ? at - starts[5] : 0));  // all records are of one size
         for (std::size_t n = 0; n < notes.size(); ++n) REQUIRE(notes[n] == note_of(n, 200));
     }
     for (std::size_t length = 0; length < original.size(); ++length) {
@@ -223,6 +316,7 @@ TEST_CASE("a hole in the torn tail does not bring back what lies behind it, not 
     const auto facts = durability::scan(image);
     REQUIRE(facts->end == third_at);
     REQUIRE(facts->epoch == 2);
+    REQUIRE(facts->torn_bytes == 0);
     REQUIRE(notes_in(image, *facts).back() == note_of(4, 100));
 }
 

@@ -170,7 +170,7 @@ void Host::on_encoded(Pending& p, Instant now) {
     if (pending_.size() > 1) p.durable_at = later(p.durable_at, pending_.front()->durable_at);
     p.told_at = p.durable_at + within(h.told_max);
     if (fault == HostFault::commits_early && is_held()) {
-        monitor_.set_durable(index_, p.record);
+        monitor_.advance_durable(index_, p.record);
         (void)stack_->committed(p.cut);
     }
 }
@@ -204,7 +204,7 @@ void Host::tell(Instant now) {
     const std::unique_ptr<Pending> p = std::move(pending_.front());
     pending_.pop_front();
     if (fault == HostFault::commits_early) return;
-    if (is_held()) monitor_.set_durable(index_, p->record);
+    if (is_held()) monitor_.advance_durable(index_, p->record);
     if (!stack_->committed(p->cut)) throw Failure("an outstanding cut can be committed", "");
     ++tally_.commits;
     trace_.add(now, index_, What::committed, p->cut);

@@ -29,9 +29,20 @@ Monitor::Record ends_of(const Stack& stack) {
     stack.core().world.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
         if (c.policy != DurabilityPolicy::snapshot) return;
         record[Monitor::key_of(host_of(c.remote.address), c.local.port, c.remote.port)] = {
-            snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent};
+            snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent, c.phase == TcpPhase::closed};
     });
     return record;
+}
+
+void Monitor::advance_durable(unsigned host, Record record) {
+    if (durable_[host]) {
+        // Of what was aborted the device may still hold segments that were durable when they were made.
+        for (auto& [key, ends] : record) {
+            const auto before = durable_[host]->find(key);
+            if (ends.has_ended && before != durable_[host]->end()) ends = before->second;
+        }
+    }
+    durable_[host] = std::move(record);
 }
 
 void Monitor::on_frame(unsigned host, ByteView frame, const Facts& facts) {

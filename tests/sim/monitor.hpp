@@ -26,6 +26,7 @@ class Monitor {
         std::uint32_t snd_end = 0;
         std::uint32_t rcv_nxt = 0;
         bool may_ack = false;  ///< rcv_nxt has a meaning
+        bool has_ended = false;
     };
     using Record = std::map<std::uint64_t, Ends>;
     static std::uint64_t key_of(unsigned peer, std::uint16_t own_port, std::uint16_t peer_port) {
@@ -46,6 +47,8 @@ class Monitor {
     void on_frame(unsigned host, ByteView frame, const Facts& facts);
     /// What is durable of this host from now on; none: nothing is held back there.
     void set_durable(unsigned host, std::optional<Record> record) { durable_[host] = std::move(record); }
+    /// A commit brought it so far.
+    void advance_durable(unsigned host, Record record);
     /// SYN-ACKs that no record covers: cookies that the host says it sent in this life.
     void set_cookies_sent(unsigned host, std::uint64_t n) { cookies_allowed_[host] = n; }
     void new_life(unsigned host) { cookies_seen_[host] = 0; }

@@ -82,7 +82,7 @@ class Script {
     void frame(unsigned host, Bytes bytes) { monitor.on_frame(host, bytes, facts); }
     /// From now on host 0 is held, and this much is durable.
     void durable(std::uint32_t snd_end, std::uint32_t rcv_nxt) {
-        monitor.set_durable(0, Monitor::Record{{Monitor::key_of(1, 1000, 80), {snd_end, rcv_nxt, true}}});
+        monitor.set_durable(0, Monitor::Record{{Monitor::key_of(1, 1000, 80), {snd_end, rcv_nxt, true, false}}});
     }
     Monitor monitor;
     Monitor::Facts facts;

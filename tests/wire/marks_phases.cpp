@@ -379,6 +379,41 @@ HELD_CASE("DURABILITY 2: a listener whose death is not durable answers nothing",
     }
 }
 
+HELD_CASE("DURABILITY 2: what is durably gone does not come back: data that was read or acknowledged, a connection, a "
+          "listener",
+          "[marks]") {
+    auto t = held_established(way, held);
+    t.app_sends(50).peer_sends(data(100).ack(1)).snapshot();
+    t.expect(data(50).seq(1).ack(101));
+    t.peer_sends(ack(51));
+    t.app_reads(100).snapshot().ignore_output();
+    SECTION("data") {
+        t.crash(1_s).ignore_output();
+        CHECK(t.info().rx_consumed == 100);
+        CHECK(t.info().tx_acknowledged == 50);
+        CHECK(t.info().send_queue_bytes == 0);
+        t.expect_readable(0).peer_sends(data(10));
+        t.app_reads(10).snapshot();
+        t.expect(ack(111)).expect_silence();
+    }
+    SECTION("a connection") {
+        t.peer_sends(rst()).app_closes().snapshot();
+        t.crash(1_s);
+        CHECK(t.world().connections.in_use() == 0);
+        t.peer_sends(data(10).seq(101).ack(51));
+        t.expect(rst().seq(51)).expect_silence();
+    }
+    SECTION("a listener") {
+        REQUIRE(t.stack().close(std::exchange(t.listener, {})).has_value());
+        t.settle().snapshot();
+        t.crash(1_s).ignore_output();
+        CHECK(t.world().listeners.in_use() == 0);
+        t.use_flow(1).peer_sends(syn());
+        t.expect(rst_ack().seq(0)).expect_silence();
+        t.use_flow(0);
+    }
+}
+
 HELD_CASE("DURABILITY 2: connected, used and closed by us between two commits", "[marks]") {
     Fixture t(way, held);
     t.app_connects().snapshot();

@@ -87,8 +87,11 @@ std::string line_of(const EntryView& e) {
 }
 
 std::string summary_of(const JournalFile& file) {
-    return std::to_string(file.facts.records) + " records, LSN " + std::to_string(file.facts.start) + " to " +
-           std::to_string(file.facts.end) + ", epoch " + std::to_string(file.facts.epoch) + ", journal " + hex(file.facts.id);
+    std::string line = std::to_string(file.facts.records) + " records, LSN " + std::to_string(file.facts.start) + " to " +
+                       std::to_string(file.facts.end) + ", epoch " + std::to_string(file.facts.epoch) + ", journal " +
+                       hex(file.facts.id);
+    if (file.facts.torn_bytes != 0) line += ", behind it a torn record of " + std::to_string(file.facts.torn_bytes) + " bytes";
+    return line;
 }
 
 }  // namespace
