@@ -205,7 +205,8 @@ WIRE_CASE("TCP_NOTSENT_LOWAT: what is not sent yet is bounded, and its going mak
     CHECK(accepted <= 4320 + 2000 + 1440);
     CHECK_FALSE(t.stack().readiness(t.socket)->has(Readiness::writable));
     CHECK(t.app_offers(1) == 0);
-    while (t.stack().next_ready()) {
+    Stack& stack = t.stack();  // a swapped one tells of all its sockets anew
+    while (stack.next_ready()) {
     }
     t.ignore_output();
     t.flow().window = 60'000;
