@@ -90,6 +90,8 @@ struct TcpConfig {
     std::uint32_t receive_buffer = 256U * 1024;        ///< bytes; the default of a new socket
     std::uint32_t send_buffer = 256U * 1024;           ///< bytes; the default of a new socket
     std::uint32_t buffer_max = 16U * 1024 * 1024;      ///< bytes; what an option can set
+    bool timestamps = true;                            ///< RFC 7323: offered, and taken up when offered
+    bool window_scaling = true;                        ///< the same
     std::uint16_t mss_default = 1220;                  ///< RFC 9293 3.7.1: IPv6, no option from the peer
     std::uint8_t initial_window_segments = 10;         ///< RFC 6928
     Duration rto_initial = seconds(1);                 ///< RFC 6298 2.1

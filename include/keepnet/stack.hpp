@@ -112,7 +112,7 @@ enum class SocketOption : std::uint8_t {
     keep_alive_probes,   ///< 1..127
     user_timeout,        ///< ns; 0: TcpConfig::data_give_up (RFC 9293 3.9.1)
     linger,              ///< ns; -1: off; 0: close() resets. A positive value only informs the binding
-    max_segment,         ///< bytes, 0: from the MTU; before connect or listen
+    max_segment,         ///< bytes, 0: from the MTU; before connect; a listener's is that of connections to come
     hop_limit,           ///< 1..255; 0: the interface's
     traffic_class,       ///< 0..255; for TCP the ECN bits are the stack's
     reuse_address,       ///< bool

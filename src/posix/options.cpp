@@ -152,6 +152,17 @@ int set_socket_level(Socket& s, int name, const Given& given) {
     }
 }
 
+/// Linux's SK_MEMINFO_*: what is queued, and what may be.
+std::array<std::uint32_t, 9> memory_of(const Socket& s) {
+    const auto info = s.stack().info(s.handle).value_or(SocketInfo{});
+    std::array<std::uint32_t, 9> m{};
+    m[0] = info.receive_queue_bytes + info.out_of_order_bytes;           // RMEM_ALLOC
+    m[1] = static_cast<std::uint32_t>(get_receive_buffer(s));            // RCVBUF
+    m[3] = static_cast<std::uint32_t>(get_send_buffer(s));               // SNDBUF
+    m[5] = info.send_queue_bytes;                                        // WMEM_QUEUED
+    return m;
+}
+
 int get_socket_level(Socket& s, int name, const Room& room) {
     switch (name) {
         case SO_LINGER: return room.give(linger_of(s));
@@ -176,6 +187,7 @@ int get_socket_level(Socket& s, int name, const Room& room) {
             look(s, false);
             return room.give(pending);
         }
+        case SO_MEMINFO: return room.give(memory_of(s));
         case SO_ACCEPTCONN: {
             const auto info = s.stack().info(s.handle);
             return room.give(info && info->phase == TcpPhase::listen ? 1 : 0);
@@ -296,6 +308,7 @@ int get_tcp_level(Socket& s, int name, const Room& room) {
             return room.give(info->mss != 0 ? static_cast<int>(info->mss) : wanted != 0 ? wanted : 536);
         }
         case TCP_CONGESTION: return get_congestion(s, room);
+        case TCP_CC_INFO: *room.length = 0; return 0;  // as Linux of an algorithm that has nothing to tell
         case TCP_INFO: return room.give(info_of(*info));
         default: return ENOPROTOOPT;
     }

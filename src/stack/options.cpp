@@ -69,7 +69,7 @@ bool put_option(SocketState& s, const StackConfig& config, SocketOption option, 
         case SocketOption::user_timeout: return is_tcp && put(o.user_timeout, value, 0, duration_max_ns);
         case SocketOption::linger: return is_tcp && put(o.linger, value, -1, duration_max_ns);
         case SocketOption::max_segment:
-            return is_tcp && !s.connection && !s.listener && (value == 0 || value >= 64) &&
+            return is_tcp && !s.connection && (value == 0 || value >= 64) &&
                    put(o.max_segment, value, 0, 65535);
         case SocketOption::hop_limit: return put(o.hop_limit, value, 0, 255);
         case SocketOption::traffic_class:

@@ -122,10 +122,11 @@ bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s) {
     h.flags.ack = true;
     h.window = static_cast<std::uint16_t>(std::min(parent.options.receive_buffer, 65535U));
     h.options.mss = advertised_mss(cx, s.remote, parent.options.max_segment);
-    if (offered.timestamps) {
+    const TcpConfig& config = w.config().tcp;
+    if (offered.timestamps && config.timestamps) {
         const std::uint32_t clock = timestamp_now(cx, timestamp_offset(w, s.local, s.remote));
         std::optional<std::uint8_t> carried;
-        if (offered.window_scale) {
+        if (offered.window_scale && config.window_scaling) {
             h.options.window_scale = window_scale_for(parent.options.receive_buffer);
             carried = cookie_scale(*offered.window_scale, *h.options.window_scale);
         }

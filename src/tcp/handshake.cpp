@@ -104,18 +104,19 @@ void learn_irs(TcpConnectionState& c, Seq irs) {
 
 void take_syn_options(TcpContext& cx, TcpConnectionState& c, const wire::TcpOptions& o,
                       bool timestamps_offered, bool scale_offered) {
-    c.ts.enabled = timestamps_offered && o.timestamps.has_value();
+    const TcpConfig& config = cx.w.config().tcp;
+    c.ts.enabled = timestamps_offered && config.timestamps && o.timestamps.has_value();
     if (c.ts.enabled) {
         c.ts.recent = o.timestamps->tsval;
         c.ts.recent_at = cx.now;
     }
-    if (scale_offered && o.window_scale) {
+    if (scale_offered && config.window_scaling && o.window_scale) {
         c.snd.wscale = std::min(*o.window_scale, wscale_max);
     } else {
         c.snd.wscale = 0;
         c.rcv.wscale = 0;
     }
-    c.mss_peer = o.mss ? *o.mss : cx.w.config().tcp.mss_default;
+    c.mss_peer = o.mss ? *o.mss : config.mss_default;
     update_mss(cx, c);
 }
 

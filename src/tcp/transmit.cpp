@@ -188,6 +188,15 @@ std::uint32_t timestamp_for(const TcpContext& cx, const TcpConnectionState& c, S
     return cookie_timestamp(clock, cookie_scale(c.snd.wscale, c.rcv.wscale));
 }
 
+/// The last of several segments that leave at one instant, because no more may. As Linux, it is pushed: what merges segments
+/// at the other end need not wait for one that does not come.
+bool ends_burst(const TcpContext& cx, const TcpConnectionState& c, const Plan& p) {
+    const Seq end = p.seq + p.bytes;
+    if (p.seq != c.snd.max || p.seq == c.snd.una || c.congestion.last_sent != cx.now) return false;
+    const std::uint32_t window = std::min(c.snd.wnd, c.congestion.cwnd);
+    return window < (end - c.snd.una) + std::min<std::uint32_t>(c.mss, data_end(c) - end);
+}
+
 wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, const Plan& p,
                          WindowChoice& window) {
     wire::TcpRepr h;
@@ -202,7 +211,7 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
     const Seq end = p.seq + p.bytes;
     h.flags.psh =
         p.bytes != 0 && ((c.push_seq_valid != 0 && after(c.push_seq, p.seq) && before_eq(c.push_seq, end)) ||
-                         end == data_end(c));
+                         end == data_end(c) || ends_burst(cx, c, p));
     if (h.flags.ack) {
         h.ack = ack_field(c);
         window = window_for(cx, c, h.ack, is_syn);
@@ -216,7 +225,8 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
     if (is_syn) {
         h.options.mss = advertised_mss(cx, c.remote, c.options.max_segment);
         // In a SYN-ACK only what the peer offered; two shifts of 0 say the same as no option.
-        if (c.phase == TcpPhase::syn_sent || c.rcv.wscale != 0 || c.snd.wscale != 0) {
+        const bool is_offer = c.phase == TcpPhase::syn_sent && cx.w.config().tcp.window_scaling;
+        if (is_offer || c.rcv.wscale != 0 || c.snd.wscale != 0) {
             h.options.window_scale = c.rcv.wscale;
         }
     }

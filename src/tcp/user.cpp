@@ -78,10 +78,10 @@ std::expected<void, Error> connect(TcpContext& cx, Handle<SocketState> socket, c
     c.phase = TcpPhase::syn_sent;
     c.socket = socket;
     c.rcv.buffer = receive_buffer_of(s.options);
-    c.rcv.wscale = window_scale_for(c.rcv.buffer);
+    c.rcv.wscale = w.config().tcp.window_scaling ? window_scale_for(c.rcv.buffer) : 0;
     const Seq iss = initial_sequence(cx, c.local, remote);
     c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;
-    c.ts.enabled = true;  // offered
+    c.ts.enabled = w.config().tcp.timestamps;  // offered
     c.ts.offset = timestamp_offset(w, c.local, c.remote);
     c.mss_peer = w.config().tcp.mss_default;
     update_mss(cx, c);
@@ -296,7 +296,8 @@ void on_option(TcpContext& cx, Handle<SocketState> socket, SocketOption option) 
     // The scale was agreed in the handshake: no field could say more.
     c->rcv.buffer = std::min(o.receive_buffer, 65535U << c->rcv.wscale);
     if (option == SocketOption::receive_buffer) owe_window_update(cx, *c);
-    if (option == SocketOption::cork && !o.cork) push_all(*c);
+    const bool may_go = (option == SocketOption::cork && !o.cork) || (option == SocketOption::no_delay && o.no_delay);
+    if (may_go) push_all(*c);
     if (option == SocketOption::keep_alive || option == SocketOption::keep_alive_idle)
         c->timers.keep_alive = never;
     if (option == SocketOption::quick_ack && o.quick_ack && c->timers.delayed_ack != never) c->ack_now = true;

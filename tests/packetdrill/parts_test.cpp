@@ -64,9 +64,13 @@ TEST_CASE("packetdrill: the kernel's settings become the stack's") {
     CHECK(config.tcp.receive_buffer == 15728640);
     CHECK(config.tcp.send_buffer == 262144);
     CHECK(make_config(*parse_flags("local=fd00::1,window=70000"), sysctls).tcp.receive_buffer == 70000);
+    write("tcp_timestamps", "0");
+    write("tcp_window_scaling", "0");
     write("tcp_ecn", "1");
     write("tcp_congestion_control", "reno");
     const TcpConfig tcp = make_config(flags, sysctls).tcp;
+    CHECK_FALSE(tcp.timestamps);
+    CHECK_FALSE(tcp.window_scaling);
     CHECK(tcp.ecn == EcnMode::request);
     CHECK(tcp.congestion == CongestionAlgorithm::newreno);
     write("tcp_rmem", "nonsense");

@@ -48,8 +48,13 @@ WIRE_CASE("cork: a partial segment is held, 200 ms at most", "[nagle]") {
         t.at(50_ms).set(SocketOption::cork, 0);
         t.expect(data(10).seq(1));
     }
+    SECTION("no delay asked for, as Linux: what is held goes, what comes is held again") {
+        t.at(50_ms).set(SocketOption::no_delay, 1);
+        t.expect(data(10).seq(1));
+        t.app_sends(20).expect_silence();
+    }
     SECTION("full segment") {
-        t.set(SocketOption::no_delay, 1).app_sends(1440);
+        t.app_sends(1440);
         t.expect(data(1440).seq(1)).expect_silence();
         t.peer_sends(ack(1441));
         t.expect_silence().expect_between(100_ms, 200_ms, data(10).seq(1441));
@@ -62,6 +67,24 @@ WIRE_CASE("send with `more` holds a partial segment", "[nagle]") {
     t.app_sends(10, true).expect_silence();
     t.app_sends(20);
     t.expect(data(30).seq(1)).expect_silence();
+}
+
+WIRE_CASE("RFC 9293 3.9.1.2: PSH is on the last of several segments that the window lets out at once", "[nagle]") {
+    auto t = established(way);
+    t.peer_sends(ack(1).window(4000));
+    const auto psh = [&](std::size_t bytes, std::uint32_t seq) {
+        const Packet p = t.expect_packet();
+        CHECK(p.tcp->payload.size() == bytes);
+        CHECK(p.tcp->seq == t.flow().stack_iss.value() + seq);
+        return (p.tcp->flags & flag::psh) != 0;
+    };
+    t.app_sends(10'000);
+    CHECK_FALSE(psh(1440, 1));
+    CHECK(psh(1440, 1441));
+    t.at(10_ms).peer_sends(ack(1441).window(4000));
+    // One alone is not worth it.
+    CHECK_FALSE(psh(1440, 2881));
+    t.expect_silence();
 }
 
 WIRE_CASE("RFC 9293 3.9.1: PSH is on the segment that ends a write", "[nagle]") {

@@ -52,6 +52,39 @@ WIRE_CASE("RFC 7323 2.2, 3.2: a SYN offers both options, a SYN-ACK only what the
     }
 }
 
+WIRE_CASE("RFC 7323 1.3: what the configuration turns off is neither offered nor taken up", "[rfc7323]") {
+    FixtureOptions options;
+    const bool has_timestamps = GENERATE(false, true);
+    options.config.tcp.timestamps = has_timestamps;
+    options.config.tcp.window_scaling = !has_timestamps;
+    SECTION("active") {
+        Fixture t(way, options);
+        t.flow().offers_ts = true;
+        t.flow().offers_wscale = 7;
+        t.app_connects();
+        const Packet p = t.expect_packet();
+        CHECK(p.tcp->ts.has_value() == has_timestamps);
+        CHECK(p.tcp->wscale.has_value() != has_timestamps);
+        // The peer takes up what was not offered: that agrees on nothing.
+        auto answer = syn_ack().ack(1).wscale(7);
+        if (!has_timestamps) answer = std::move(answer).ts(100, 0);
+        t.peer_sends(std::move(answer));
+        t.expect(TcpPhase::established);
+        CHECK(t.expect_packet().tcp->ts.has_value() == has_timestamps);
+        t.peer_sends(ack(1).window(1000));
+        CHECK(t.stack().info(t.socket)->send_window == (has_timestamps ? 1000U : 128'000U));
+    }
+    SECTION("passive") {
+        auto t = listening(way, options);
+        t.flow().offers_ts = true;
+        t.flow().offers_wscale = 7;
+        t.peer_sends(syn());
+        const Packet p = t.expect_packet();
+        CHECK(p.tcp->ts.has_value() == has_timestamps);
+        CHECK(p.tcp->wscale.has_value() != has_timestamps);
+    }
+}
+
 WIRE_CASE("RFC 7323 2.2: the scale applies to both directions, not to SYN segments", "[rfc7323]") {
     FixtureOptions options;
     options.config.tcp.receive_buffer = 256U * 1024;

@@ -44,6 +44,8 @@ StackConfig make_config(const Flags& flags, const Sysctls& sysctls) {
     if (const auto wmem = sysctls.numbers("tcp_wmem"); wmem.size() == 3) {
         tcp.send_buffer = clamp_bytes(wmem[1], tcp.buffer_max);
     }
+    tcp.timestamps = sysctls.number("tcp_timestamps").value_or(1) != 0;
+    tcp.window_scaling = sysctls.number("tcp_window_scaling").value_or(1) != 0;
     if (sysctls.word("tcp_congestion_control") == "reno") tcp.congestion = CongestionAlgorithm::newreno;
     switch (sysctls.number("tcp_ecn").value_or(2)) {
         case 0: tcp.ecn = EcnMode::off; break;
