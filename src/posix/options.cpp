@@ -12,6 +12,7 @@
 #include <sys/time.h>
 
 #include "posix/call.hpp"
+#include "posix/tcp_info.hpp"
 
 #ifndef IPV6_MTU
 #define IPV6_MTU 24
@@ -250,52 +251,31 @@ int set_max_segment(Socket& s, int value) {
     return set(s, SocketOption::max_segment, value);
 }
 
+/// Linux's number is unsigned; beyond the largest buffer they all mean the same.
+int set_not_sent_low_water(Socket& s, int value) {
+    return set(s, SocketOption::not_sent_low_water, value < 0 ? INT_MAX : value);
+}
+int not_sent_low_water_of(const Socket& s) {
+    const std::int64_t bytes = get(s, SocketOption::not_sent_low_water);
+    return bytes == INT_MAX ? -1 : static_cast<int>(bytes);
+}
+
 int set_tcp_level(Socket& s, int name, const Given& given) {
     if (!s.is_tcp()) return ENOPROTOOPT;
     if (name == TCP_CONGESTION) return set_congestion(s, given);
     const TcpOption* o = find_tcp_option(name);
-    if (o == nullptr && name != TCP_MAXSEG) return ENOPROTOOPT;
+    if (o == nullptr && name != TCP_MAXSEG && name != TCP_NOTSENT_LOWAT) return ENOPROTOOPT;
     int value = 0;
     if (const int error = given.take(value); error != 0) return error;
-    if (o == nullptr) return set_max_segment(s, value);
+    if (o == nullptr) return name == TCP_MAXSEG ? set_max_segment(s, value) : set_not_sent_low_water(s, value);
     if (o->is_bool) return set(s, o->option, value != 0 ? 1 : 0);
     if (value < o->low || value > o->high) return EINVAL;
     return set(s, o->option, value * o->unit);
 }
 
-/// Linux's TCP_ESTABLISHED and its neighbours.
-std::uint8_t state_of(TcpPhase phase) {
-    switch (phase) {
-        case TcpPhase::invalid:
-        case TcpPhase::closed: return TCP_CLOSE;
-        case TcpPhase::listen: return TCP_LISTEN;
-        case TcpPhase::syn_sent: return TCP_SYN_SENT;
-        case TcpPhase::syn_received: return TCP_SYN_RECV;
-        case TcpPhase::established: return TCP_ESTABLISHED;
-        case TcpPhase::fin_wait_1: return TCP_FIN_WAIT1;
-        case TcpPhase::fin_wait_2: return TCP_FIN_WAIT2;
-        case TcpPhase::close_wait: return TCP_CLOSE_WAIT;
-        case TcpPhase::closing: return TCP_CLOSING;
-        case TcpPhase::last_ack: return TCP_LAST_ACK;
-        case TcpPhase::time_wait: return TCP_TIME_WAIT;
-    }
-    return TCP_CLOSE;
-}
-
-/// What the stack tells of a connection. Fields that it has no number for are 0.
-tcp_info info_of(const SocketInfo& from) {
-    tcp_info t{};
-    t.tcpi_state = state_of(from.phase);
-    t.tcpi_rto = static_cast<std::uint32_t>(from.rto.us());
-    t.tcpi_snd_mss = from.mss;
-    t.tcpi_rtt = static_cast<std::uint32_t>(from.srtt.us());
-    t.tcpi_rttvar = static_cast<std::uint32_t>(from.rttvar.us());
-    t.tcpi_snd_ssthresh = from.mss != 0 ? from.slow_start_threshold / from.mss : 0;
-    t.tcpi_snd_cwnd = from.mss != 0 ? from.congestion_window / from.mss : 0;
-    t.tcpi_rcv_space = from.receive_window;
-    t.tcpi_total_retrans = from.retransmissions;
-    if (from.phase == TcpPhase::listen) t.tcpi_unacked = from.accept_queue;  // as Linux: how many wait
-    return t;
+int get_tcp_info(const Socket& s, const Room& room) {
+    const auto info = s.stack().tcp_info(s.handle);
+    return info ? room.give(linux_tcp_info(*info)) : errno_of(info.error());
 }
 
 int get_tcp_level(Socket& s, int name, const Room& room) {
@@ -309,7 +289,8 @@ int get_tcp_level(Socket& s, int name, const Room& room) {
         }
         case TCP_CONGESTION: return get_congestion(s, room);
         case TCP_CC_INFO: *room.length = 0; return 0;  // as Linux of an algorithm that has nothing to tell
-        case TCP_INFO: return room.give(info_of(*info));
+        case TCP_INFO: return get_tcp_info(s, room);
+        case TCP_NOTSENT_LOWAT: return room.give(not_sent_low_water_of(s));
         default: return ENOPROTOOPT;
     }
 }

@@ -54,3 +54,41 @@ TEST_CASE("posix: TCP_MAXSEG of a listener is that of the connections to come") 
         kn_close(fd);
     }
 }
+
+TEST_CASE("posix: TCP_INFO is Linux's structure, as much of it as there is room for") {
+    Rig rig;
+    const Pair pair(rig);
+    CHECK(kn_write(pair.client, "five!", 5) == 5);
+    rig.pass(milliseconds(100));
+    std::array<std::uint8_t, 512> bytes{};
+    socklen_t length = bytes.size();
+    REQUIRE(kn_getsockopt(pair.client, IPPROTO_TCP, TCP_INFO, bytes.data(), &length) == 0);
+    CHECK(length == 8 + sizeof(TcpInfo) - offsetof(TcpInfo, rto));
+    tcp_info info{};
+    length = sizeof info;
+    REQUIRE(kn_getsockopt(pair.client, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
+    CHECK(length == sizeof info);
+    CHECK(info.tcpi_state == TCP_ESTABLISHED);
+    CHECK(info.tcpi_snd_cwnd == 10);
+    CHECK((info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0);
+    CHECK(info.tcpi_unacked == 0);
+    CHECK(info.tcpi_rto >= 200'000);
+    std::uint64_t acknowledged = 0;  // behind what the C library knows: tcpi_bytes_acked, at 120
+    std::memcpy(&acknowledged, bytes.data() + 120, sizeof acknowledged);
+    CHECK(acknowledged >= 5);
+    length = sizeof info;
+    REQUIRE(kn_getsockopt(pair.listener, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
+    CHECK(info.tcpi_state == TCP_LISTEN);
+}
+
+TEST_CASE("posix: TCP_NOTSENT_LOWAT is what was set, and 0 before") {
+    Rig rig;
+    const Pair pair(rig);
+    for (const int value : {0, 8000, -1}) {
+        REQUIRE(kn_setsockopt(pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0);
+        int now = 1;
+        socklen_t length = sizeof now;
+        REQUIRE(kn_getsockopt(pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &now, &length) == 0);
+        CHECK(now == value);
+    }
+}
