@@ -81,7 +81,7 @@ int kn_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_
  * 0 and errno on failure: EBADF, ENOTSOCK. */
 uint64_t kn_handle(int fd);
 /* A descriptor for what `handle` names: after a restore, or once more. Its flags, and an epoll set's members, are those of the
- * snapshot (Runtime::save). One that cannot have a descriptor is closed. Fails: EBADF (names nothing), EMFILE. */
+ * snapshot (Runtime::save). Fails: EBADF (names nothing), EMFILE. */
 int kn_adopt(uint64_t handle);
 /* The same, under the number `fd`, which closes what was open there (dup2). Fails: EBADF (also: `fd` out of range). */
 int kn_adopt_at(uint64_t handle, int fd);

@@ -94,7 +94,9 @@ class Runtime {
     Instant turn();
     /// When turn() must come next.
     [[nodiscard]] Instant next_deadline() const;
-    /// Called in turn() for a socket that became ready and that has no descriptor.
+    // Handlers run in turn(), with the lock held: they call Stack, and no kn_ function.
+
+    /// Called for a socket that became ready and that has no descriptor.
     void on_ready(std::function<void(Stack&, SocketHandle)> handler);
     /// Called at the end of turn() while output waits for a commit, with the instant since which it does.
     void on_commit_wanted(std::function<void(Stack&, Instant)> handler);

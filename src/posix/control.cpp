@@ -106,12 +106,12 @@ int adopt_socket(Internals& in, SocketHandle handle) {
     if (const auto there = in.sockets.find({host, handle.raw}); there != in.sockets.end()) {
         return make_duplicate(in, there->second->descriptors.front());
     }
-    if (!host->stack->claim(handle)) return fail(EBADF);
     const auto saved = in.saved_sockets.find({host->number, handle.raw});
     const bool is_saved = saved != in.saved_sockets.end();
-    std::shared_ptr<Socket> s;
-    const int fd = make_descriptor(in, host, handle, info->kind, false, is_saved && (saved->second.fd_flags & FD_CLOEXEC) != 0, &s);
+    const int fd = reserve_descriptor(is_saved && (saved->second.fd_flags & FD_CLOEXEC) != 0);
     if (fd < 0) return -1;
+    static_cast<void>(host->stack->claim(handle));
+    const auto s = enter_socket(in, fd, host, handle, info->kind, false);
     s->dialogue = dialogue_of(*info);
     if (info->kind == SocketKind::udp) s->peer = info->remote;
     if (is_saved) {

@@ -75,14 +75,10 @@ void forget(Internals& in, int fd) {
     if (file->descriptors.empty()) end(in, *file);
 }
 
-int make_descriptor(Internals& in, kn_stack* host, SocketHandle handle, SocketKind kind, bool nonblocking, bool close_on_exec,
-                    std::shared_ptr<Socket>* made) {
-    const int fd = ::eventfd(0, EFD_NONBLOCK | (close_on_exec ? EFD_CLOEXEC : 0));
-    if (fd < 0) {
-        const int error = errno;
-        static_cast<void>(host->stack->close(handle));
-        return fail(error);
-    }
+int reserve_descriptor(bool close_on_exec) { return ::eventfd(0, EFD_NONBLOCK | (close_on_exec ? EFD_CLOEXEC : 0)); }
+
+std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, SocketHandle handle, SocketKind kind,
+                                     bool nonblocking) {
     auto s = std::make_shared<Socket>();
     s->host = host;
     s->handle = handle;
@@ -91,8 +87,7 @@ int make_descriptor(Internals& in, kn_stack* host, SocketHandle handle, SocketKi
     enter(in, fd, s);
     in.sockets[{host, handle.raw}] = s.get();
     look(*s, false);
-    if (made != nullptr) *made = s;
-    return fd;
+    return s;
 }
 
 Error renew(Internals& in, Socket& s, bool reset) {

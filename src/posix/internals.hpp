@@ -190,10 +190,11 @@ std::shared_ptr<Socket> find_socket(const Internals& in, int fd);
 void enter(Internals& in, int fd, const std::shared_ptr<File>& file);
 /// The number names nothing of ours any more; the last one ends the file. Does not close `fd`.
 void forget(Internals& in, int fd);
-/// A socket for a handle that the stack gave; the stack's socket is closed when there is no descriptor for it.
-/// -1 and errno.
-int make_descriptor(Internals& in, kn_stack* host, SocketHandle handle, SocketKind kind, bool nonblocking, bool close_on_exec,
-                    std::shared_ptr<Socket>* made = nullptr);
+/// An eventfd for a socket to come. -1 and errno.
+int reserve_descriptor(bool close_on_exec);
+/// `fd`, reserved, names the stack's socket from now on, which is closed when there is no descriptor for it any more.
+std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, SocketHandle handle, SocketKind kind,
+                                     bool nonblocking);
 /// One more number for what `fd` names. -1 and errno.
 int make_duplicate(Internals& in, int fd);
 /// An empty epoll set. -1 and errno.

@@ -18,6 +18,7 @@ struct RealTime::Thread {
     std::vector<pollfd> watched{};  ///< the first is `wake`
     int wake = -1;
     Instant armed = never;          ///< until then it sleeps; with the lock
+    std::atomic<bool> running{false};
     std::atomic<bool> stopping{false};
 
     void run(RealTime& clock, Runtime& runtime) {
@@ -54,6 +55,7 @@ void RealTime::start(Runtime& runtime, std::span<const int> devices) {
     t.stopping = false;
     t.watched.assign(1, {.fd = t.wake, .events = POLLIN, .revents = 0});
     for (const int fd : devices) t.watched.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    t.running = true;
     t.thread = std::thread([this, &runtime] { thread_->run(*this, runtime); });
 }
 
@@ -63,6 +65,7 @@ void RealTime::stop() {
     t.stopping = true;
     ::eventfd_write(t.wake, 1);
     t.thread.join();
+    t.running = false;
 }
 
 Instant RealTime::now() {
@@ -81,7 +84,7 @@ void RealTime::sleep(Lock& lock, Waiter& waiter) {
 }
 
 void RealTime::turned(Instant next) {
-    if (thread_->thread.joinable() && next < thread_->armed) {
+    if (thread_->running && next < thread_->armed) {
         thread_->armed = next;
         ::eventfd_write(thread_->wake, 1);
     }

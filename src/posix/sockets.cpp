@@ -110,29 +110,36 @@ void take_handle(Internals& in, Socket& s, SocketHandle handle) {
 
 int result(int error) { return error == 0 ? 0 : fail(error); }
 
+/// One that waits, under a number that it can have: without one it goes on waiting, as on Linux. -1 and errno.
+int take_waiting(Call& call, Socket& s, int flags, Endpoint& peer) {
+    const auto r = s.stack().readiness(s.handle);
+    if (!r || !r->has(Readiness::readable)) return fail(r ? EAGAIN : errno_of(r.error()));
+    const int fd = reserve_descriptor((flags & SOCK_CLOEXEC) != 0);
+    if (fd < 0) return -1;
+    const auto accepted = s.stack().accept(s.handle);
+    look(s, false);
+    if (!accepted) {
+        ::close(fd);
+        return fail(accepted.error());
+    }
+    const auto info = s.stack().info(*accepted);
+    peer = info ? info->remote : Endpoint{};
+    const auto made = enter_socket(call.in(), fd, s.host, *accepted, SocketKind::tcp, (flags & SOCK_NONBLOCK) != 0);
+    made->dialogue = Dialogue::connected;
+    made->low_water = s.low_water;
+    made->receive_timeout = s.receive_timeout;
+    made->send_timeout = s.send_timeout;
+    call.done();
+    return fd;
+}
+
 int accept_one(Call& call, Socket& s, int flags, Endpoint& peer) {
     const Instant deadline = call.until(s.receive_timeout);
     for (;;) {
         if (phase_of(s) != TcpPhase::listen) return fail(EINVAL);
-        const auto accepted = s.stack().accept(s.handle);
-        look(s, false);
-        if (accepted) {
-            const auto info = s.stack().info(*accepted);
-            peer = info ? info->remote : Endpoint{};
-            std::shared_ptr<Socket> made;
-            const int fd = make_descriptor(call.in(), s.host, *accepted, SocketKind::tcp, (flags & SOCK_NONBLOCK) != 0,
-                                           (flags & SOCK_CLOEXEC) != 0, &made);
-            if (fd < 0) return -1;
-            made->dialogue = Dialogue::connected;
-            made->low_water = s.low_water;
-            made->receive_timeout = s.receive_timeout;
-            made->send_timeout = s.send_timeout;
-            call.done();
-            return fd;
-        }
-        if (accepted.error() != Error::would_block) return fail(accepted.error());
-        if (s.nonblocking) return fail(EAGAIN);
-        if (!call.sleep(s, deadline)) return fail(EAGAIN);
+        const int fd = take_waiting(call, s, flags, peer);
+        if (fd >= 0 || errno != EAGAIN) return fd;
+        if (s.nonblocking || !call.sleep(s, deadline)) return fail(EAGAIN);
     }
 }
 
@@ -200,9 +207,15 @@ int kn_socket(int domain, int type, int protocol) {
     if (const int error = kind_of(type & 0xf, protocol, kind); error != 0) return fail(error);
     kn_stack* host = call ? chosen_stack(call.in()) : nullptr;
     if (host == nullptr) return fail(ENETDOWN);
+    const int fd = reserve_descriptor((flags & SOCK_CLOEXEC) != 0);
+    if (fd < 0) return -1;
     const auto handle = kind == SocketKind::tcp ? host->stack->open_tcp() : host->stack->open_udp();
-    if (!handle) return fail(handle.error());
-    return make_descriptor(call.in(), host, *handle, kind, (flags & SOCK_NONBLOCK) != 0, (flags & SOCK_CLOEXEC) != 0);
+    if (!handle) {
+        ::close(fd);
+        return fail(handle.error());
+    }
+    enter_socket(call.in(), fd, host, *handle, kind, (flags & SOCK_NONBLOCK) != 0);
+    return fd;
 }
 
 int kn_bind(int fd, const sockaddr* address, socklen_t length) {

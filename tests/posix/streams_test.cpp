@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -241,4 +242,59 @@ TEST_CASE("posix: dup2 over a socket closes it, and a number closed behind our b
     pair.listener = -1;
     CHECK(kn_handle(again) != 0);
     CHECK(kn_close(again) == 0);
+}
+
+TEST_CASE("posix: without a descriptor left, what waits to be accepted goes on waiting") {
+    Rig rig;
+    const Pair pair(rig);
+    const int second = rig.socket_on(rig.a, SOCK_STREAM);
+    const sockaddr_in6 remote = address(2, 80);
+    REQUIRE(kn_connect(second, as(remote), sizeof remote) == 0);
+    rig.pass(milliseconds(10));
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none = before;
+    none.rlim_cur = 3;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK_ERRNO(kn_accept(pair.listener, nullptr, nullptr), EMFILE);
+    CHECK_ERRNO(kn_socket(AF_INET6, SOCK_STREAM, 0), EMFILE);
+    CHECK_ERRNO(kn_dup(pair.client), EMFILE);
+    CHECK_ERRNO(kn_epoll_create1(0), EMFILE);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    const int accepted = kn_accept(pair.listener, nullptr, nullptr);
+    CHECK(accepted >= 0);
+    CHECK(kn_close(accepted) == 0);
+    CHECK(kn_close(second) == 0);
+}
+
+TEST_CASE("posix: a capacity that is exhausted is ENOBUFS, and gives its number back") {
+    StackConfig config = small_config();
+    config.capacity.sockets = 2;
+    Rig rig(config);
+    const int first = kn_socket(AF_INET6, SOCK_STREAM, 0);
+    const int second = kn_socket(AF_INET6, SOCK_STREAM, 0);
+    REQUIRE(second >= 0);
+    CHECK_ERRNO(kn_socket(AF_INET6, SOCK_STREAM, 0), ENOBUFS);
+    CHECK(kn_close(first) == 0);
+    const int third = kn_socket(AF_INET6, SOCK_STREAM, 0);
+    CHECK(third == first);
+    CHECK(kn_close(third) == 0);
+    CHECK(kn_close(second) == 0);
+}
+
+TEST_CASE("posix: without a runtime there is no socket, and what is the kernel's still is") {
+    CHECK_ERRNO(kn_socket(AF_INET6, SOCK_STREAM, 0), ENETDOWN);
+    CHECK_ERRNO(kn_listen(-1, 1), EBADF);
+    CHECK_ERRNO(kn_adopt(1), EBADF);
+    std::array<int, 2> pipe{};
+    REQUIRE(::pipe(pipe.data()) == 0);
+    CHECK(kn_write(pipe[1], "x", 1) == 1);
+    pollfd p{.fd = pipe[0], .events = POLLIN, .revents = 0};
+    CHECK(kn_poll(&p, 1, 0) == 1);
+    char byte = 0;
+    CHECK(kn_read(pipe[0], &byte, 1) == 1);
+    CHECK_ERRNO(kn_listen(pipe[0], 1), ENOTSOCK);
+    CHECK(kn_handle(pipe[0]) == 0);
+    CHECK(kn_close(pipe[0]) == 0);
+    CHECK(kn_close(pipe[1]) == 0);
 }
