@@ -22,7 +22,9 @@ constexpr std::array copied_options{
     SocketOption::user_timeout,      SocketOption::linger,              SocketOption::max_segment,
     SocketOption::hop_limit,         SocketOption::traffic_class,       SocketOption::reuse_address,
     SocketOption::policy,            SocketOption::hold_output,         SocketOption::send_policy,
-    SocketOption::congestion,        SocketOption::ecn,
+    SocketOption::congestion,        SocketOption::ecn,                 SocketOption::reuse_port,
+    SocketOption::not_sent_low_water, SocketOption::multicast_hop_limit, SocketOption::multicast_loop,
+    SocketOption::multicast_interface,
 };
 
 std::expected<SocketHandle, Error> open(Stack& stack, SocketKind kind) {

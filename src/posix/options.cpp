@@ -14,10 +14,6 @@
 #include "posix/call.hpp"
 #include "posix/tcp_info.hpp"
 
-#ifndef IPV6_MTU
-#define IPV6_MTU 24
-#endif
-
 using namespace keepnet;
 using namespace keepnet::posix;
 
@@ -132,6 +128,7 @@ int set_socket_level(Socket& s, int name, const Given& given) {
     if (const int error = given.take(value); error != 0) return error;
     switch (name) {
         case SO_REUSEADDR: return set(s, SocketOption::reuse_address, value != 0 ? 1 : 0);
+        case SO_REUSEPORT: return s.is_tcp() ? ENOPROTOOPT : set(s, SocketOption::reuse_port, value != 0 ? 1 : 0);
         case SO_KEEPALIVE:
             if (s.is_tcp()) return set(s, SocketOption::keep_alive, value != 0 ? 1 : 0);
             s.keep_alive = value != 0;
@@ -170,6 +167,8 @@ int get_socket_level(Socket& s, int name, const Room& room) {
         case SO_RCVTIMEO: return room.give(timeout_of(s.receive_timeout));
         case SO_SNDTIMEO: return room.give(timeout_of(s.send_timeout));
         case SO_REUSEADDR: return room.give(static_cast<int>(get(s, SocketOption::reuse_address)));
+        case SO_REUSEPORT:
+            return s.is_tcp() ? ENOPROTOOPT : room.give(static_cast<int>(get(s, SocketOption::reuse_port)));
         case SO_KEEPALIVE:
             return room.give(s.is_tcp() ? static_cast<int>(get(s, SocketOption::keep_alive)) : static_cast<int>(s.keep_alive));
         case SO_RCVBUF: return room.give(get_receive_buffer(s));
@@ -303,6 +302,30 @@ int set_hop_limit(Socket& s, int value) {
     return set(s, SocketOption::hop_limit, value < 0 ? 0 : value);
 }
 
+/// What is sent to groups.
+int set_multicast(Socket& s, int name, int value) {
+    if (s.is_tcp()) return ENOPROTOOPT;
+    switch (name) {
+        case IPV6_MULTICAST_HOPS:
+            if (value < -1 || value > 255) return EINVAL;
+            return set(s, SocketOption::multicast_hop_limit, value < 0 ? 1 : value);
+        case IPV6_MULTICAST_LOOP:
+            if (value != 0 && value != 1) return EINVAL;
+            return set(s, SocketOption::multicast_loop, value);
+        default:  // IPV6_MULTICAST_IF
+            if (value < 0 || (value != 0 && !s.stack().interface_info(static_cast<InterfaceIndex>(value)))) return ENODEV;
+            return set(s, SocketOption::multicast_interface, value);
+    }
+}
+
+int get_multicast(const Socket& s, int name, const Room& room) {
+    if (s.is_tcp()) return ENOPROTOOPT;
+    const SocketOption option = name == IPV6_MULTICAST_HOPS   ? SocketOption::multicast_hop_limit
+                                : name == IPV6_MULTICAST_LOOP ? SocketOption::multicast_loop
+                                                              : SocketOption::multicast_interface;
+    return room.give(static_cast<int>(get(s, option)));
+}
+
 int set_ipv6_level(Socket& s, int name, const Given& given) {
     bool* flag = nullptr;
     switch (name) {
@@ -312,6 +335,9 @@ int set_ipv6_level(Socket& s, int name, const Given& given) {
         case IPV6_RECVERR: flag = &s.want_errors; break;
         case IPV6_V6ONLY:
         case IPV6_UNICAST_HOPS:
+        case IPV6_MULTICAST_HOPS:
+        case IPV6_MULTICAST_LOOP:
+        case IPV6_MULTICAST_IF:
         case IPV6_TCLASS: break;
         default: return ENOPROTOOPT;
     }
@@ -322,6 +348,7 @@ int set_ipv6_level(Socket& s, int name, const Given& given) {
         return 0;
     }
     if (name == IPV6_UNICAST_HOPS) return set_hop_limit(s, value);
+    if (name != IPV6_V6ONLY && name != IPV6_TCLASS) return set_multicast(s, name, value);
     if (name == IPV6_V6ONLY) {
         if (const auto info = s.stack().info(s.handle); info && info->local.port != 0) return EINVAL;
         s.v6_only = value != 0;
@@ -339,6 +366,9 @@ int get_ipv6_level(Socket& s, int name, const Room& room) {
         case IPV6_RECVERR: return room.give(static_cast<int>(s.want_errors));
         case IPV6_V6ONLY: return room.give(static_cast<int>(s.v6_only));
         case IPV6_TCLASS: return room.give(static_cast<int>(get(s, SocketOption::traffic_class)));
+        case IPV6_MULTICAST_HOPS:
+        case IPV6_MULTICAST_LOOP:
+        case IPV6_MULTICAST_IF: return get_multicast(s, name, room);
         case IPV6_UNICAST_HOPS: {
             const auto set_to = static_cast<int>(get(s, SocketOption::hop_limit));
             return room.give(set_to != 0 ? set_to : static_cast<int>(s.stack().config().ip.hop_limit));

@@ -2,10 +2,26 @@
 #include <keepnet/posix.h>
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 
 int echo_in_c(const struct sockaddr_in6 *to, int listener);
+int info_in_c(int fd, unsigned bytes_sent);
+
+/* TCP_INFO in the kernel's own layout, of a connection that has sent so much. 0: as it should be; else the line. */
+int info_in_c(int fd, unsigned bytes_sent) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (kn_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || length != sizeof info) return __LINE__;
+    if (info.tcpi_state != 1 || (info.tcpi_options & TCPI_OPT_WSCALE) == 0) return __LINE__;
+    if (info.tcpi_snd_wscale != info.tcpi_rcv_wscale || info.tcpi_snd_wscale == 0) return __LINE__;
+    if (info.tcpi_snd_cwnd < 10 || info.tcpi_snd_mss < 1000 || info.tcpi_rto < 200000) return __LINE__;
+    if (info.tcpi_bytes_acked != bytes_sent + 1) return __LINE__; /* the SYN counts */
+    if (info.tcpi_bytes_sent != bytes_sent || info.tcpi_snd_wnd == 0 || info.tcpi_notsent_bytes != 0) return __LINE__;
+    return 0;
+}
 
 /* A conversation of a client and a server in one thread. 0: all went well; else the line. */
 int echo_in_c(const struct sockaddr_in6 *to, int listener) {

@@ -207,6 +207,7 @@ void options(Play& p, int fd) {
         {"IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO, {1, 0}},
         {"IPV6_RECVHOPLIMIT", IPPROTO_IPV6, IPV6_RECVHOPLIMIT, {1}},
         {"IPV6_RECVTCLASS", IPPROTO_IPV6, IPV6_RECVTCLASS, {1}},
+        {"TCP_NOTSENT_LOWAT", IPPROTO_TCP, TCP_NOTSENT_LOWAT, {1000, 0}},
         {"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, {1, 0}},
         {"unknown", IPPROTO_IPV6, 9999, {1}},
     };
@@ -254,6 +255,34 @@ TEST_CASE("posix: as Linux: options of a datagram socket") {
     same([](Play& p) { options(p, p.socket(SOCK_DGRAM)); });
 }
 
+TEST_CASE("posix: as Linux: options of what is sent to groups, and of shared ports (RFC 3493 5.2)") {
+    same([](Play& p) {
+        const int fd = p.socket(SOCK_DGRAM);
+        const auto option = [&](const std::string& name, int level, int number, std::initializer_list<int> values) {
+            for (const int value : values) {
+                p.note("set " + name + " " + std::to_string(value),
+                       [&] { return p.api.setsockopt(fd, level, number, &value, sizeof value); });
+                int back = 0;
+                socklen_t length = sizeof back;
+                p.note("get", [&] { return p.api.getsockopt(fd, level, number, &back, &length); });
+                p.say("value", std::to_string(back));
+            }
+        };
+        option("loop", IPPROTO_IPV6, IPV6_MULTICAST_LOOP, {0, 1, 7});
+        option("hops", IPPROTO_IPV6, IPV6_MULTICAST_HOPS, {9, 0, 255, -1, 256, -2});
+        option("interface", IPPROTO_IPV6, IPV6_MULTICAST_IF, {0, 9999, -1});
+        option("shared", SOL_SOCKET, SO_REUSEPORT, {1, 0, 5});
+        const sockaddr_in6 any = Play::loopback();
+        p.note("bind", [&] { return p.api.bind(fd, as(any), sizeof any); });
+        const sockaddr_in6 there = p.name_of(fd);
+        const int other = p.socket(SOCK_DGRAM);
+        p.note("one that does not share", [&] { return p.api.bind(other, as(there), sizeof there); });
+        const int on = 1;
+        p.note("share", [&] { return p.api.setsockopt(other, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); });
+        p.note("one that does", [&] { return p.api.bind(other, as(there), sizeof there); });
+    });
+}
+
 TEST_CASE("posix: as Linux: TCP_CONGESTION") {
     same([](Play& p) {
         const int fd = p.socket();
@@ -273,21 +302,32 @@ TEST_CASE("posix: as Linux: TCP_CONGESTION") {
     });
 }
 
-TEST_CASE("posix: TCP_INFO of a connection and of a listener") {
+extern "C" int info_in_c(int fd, unsigned bytes_sent);
+
+TEST_CASE("posix: TCP_INFO is laid out as the kernel's header says") {
     Rig rig;
     const Pair pair(rig);
-    tcp_info info{};
-    socklen_t length = sizeof info;
-    REQUIRE(kn_getsockopt(pair.client, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
-    CHECK(length == sizeof info);
-    CHECK(info.tcpi_state == TCP_ESTABLISHED);
-    CHECK(info.tcpi_snd_cwnd == 10);
-    CHECK(info.tcpi_snd_mss > 1000);
-    CHECK(info.tcpi_rto >= 200'000);
-    length = 1;
-    REQUIRE(kn_getsockopt(pair.listener, IPPROTO_TCP, TCP_INFO, &info, &length) == 0);
-    CHECK(length == 1);
-    CHECK(info.tcpi_state == TCP_LISTEN);
+    REQUIRE(kn_write(pair.client, "0123456789", 10) == 10);
+    rig.pass(milliseconds(200));
+    CHECK(info_in_c(pair.client, 10) == 0);
+}
+
+TEST_CASE("posix: TCP_NOTSENT_LOWAT holds poll() back") {
+    Rig rig;
+    const Pair pair(rig);
+    const int low = 1000;
+    REQUIRE(kn_setsockopt(pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low) == 0);
+    int back = 0;
+    socklen_t length = sizeof back;
+    REQUIRE(kn_getsockopt(pair.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &back, &length) == 0);
+    CHECK(back == low);
+    pollfd p{.fd = pair.client, .events = POLLOUT, .revents = 0};
+    CHECK(kn_poll(&p, 1, 0) == 1);
+    const std::vector<char> much(100'000);
+    CHECK(kn_send(pair.client, much.data(), much.size(), MSG_DONTWAIT) > 0);
+    rig.link.set_up(false);  // nothing is acknowledged
+    while (kn_send(pair.client, much.data(), much.size(), MSG_DONTWAIT) > 0) {}
+    CHECK(kn_poll(&p, 1, 0) == 0);
 }
 
 TEST_CASE("posix: as Linux: fcntl and ioctl") {
