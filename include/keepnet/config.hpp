@@ -120,6 +120,16 @@ struct TcpConfig {
     std::uint64_t receive_grant_bytes = 0;
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;  ///< of a new socket
     EcnMode ecn = EcnMode::respond;                    ///< of a new socket; Linux's default
+    /// Segments that are acknowledged at once at the start of a connection, and after a pause of the peer's, so that its
+    /// slow start is not slower for our delays; Linux's number. 0: the delayed ACK starts with the first.
+    std::uint8_t quick_acks = 16;
+    /// Bytes up to which a receive buffer grows with what a connection needs, unless the application sets it; Linux's
+    /// tcp_rmem. At most buffer_max; not above receive_buffer: no auto-tuning.
+    std::uint32_t receive_buffer_tuned = 6U * 1024 * 1024;
+    bool mtu_probing = true;                           ///< RFC 4821, after a black hole was met
+    Duration mtu_probe_interval = seconds(600);        ///< between searches for a larger MTU; RFC 4821 7.2: not often
+    /// New segments that leave at once; the rest of a burst goes at twice the window a round trip. 0: no pacing.
+    std::uint32_t burst_segments = 32;
     std::uint16_t ephemeral_first = 49152;             ///< RFC 6335 6
     std::uint16_t ephemeral_last = 65535;
     Duration timestamp_reservation = seconds(3600);    ///< how far ahead a cut reserves TSval and the ISN clock

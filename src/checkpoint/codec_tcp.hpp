@@ -104,19 +104,19 @@ void transfer(Io& io, S& s, M m) {
 }
 template <class Io, Is<EcnState> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [requested, enabled, echo, cwr_owed] = s;
+    auto& [requested, enabled, echo] = s;
     KEEPNET_FIELD(requested, Requested);
     KEEPNET_FIELD(enabled, Enabled);
     KEEPNET_FIELD(echo, Echo);
-    KEEPNET_FIELD(cwr_owed, CwrOwed);
 }
 template <class Io, Is<MtuSearchState> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [active, low, high, probe, probe_end, next] = s;
+    auto& [active, low, high, probe, is_sent, probe_end, next] = s;
     KEEPNET_FIELD(active, Active);
     KEEPNET_FIELD(low, Low);
     KEEPNET_FIELD(high, High);
     KEEPNET_FIELD(probe, Probe);
+    KEEPNET_FIELD(is_sent, IsSent);
     KEEPNET_FIELD(probe_end, ProbeEnd);
     KEEPNET_FIELD(next, Next);
 }

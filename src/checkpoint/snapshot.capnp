@@ -509,26 +509,27 @@ struct TcpControl {                 # congestion and flow control, as far as the
     cssRounds @28 :UInt8;
     inRound @29 :Bool;
   }
-  ecn :group { requested @30 :Bool; enabled @31 :Bool; echo @32 :Bool; cwrOwed @33 :Bool; }
+  ecn :group { requested @30 :Bool; enabled @31 :Bool; echo @32 :Bool; }
   mtuSearch :group {
-    active @34 :Bool;
-    low @35 :UInt16;
-    high @36 :UInt16;
-    probe @37 :UInt16;
-    probeEnd @38 :UInt32;
-    next @39 :Int64 = 9223372036854775807;  # instant
+    active @33 :Bool;
+    isSent @49 :Bool;
+    low @34 :UInt16;
+    high @35 :UInt16;
+    probe @36 :UInt16;
+    probeEnd @37 :UInt32;
+    next @38 :Int64 = 9223372036854775807;  # instant
   }
   tuning :group {
-    fixed @40 :Bool;
-    quickAcks @41 :UInt8;
-    interactive @42 :Bool;
-    lastText @43 :Int64 = -9223372036854775808;  # instant
-    rtt @44 :Int64;                 # duration
-    rttEnd @45 :UInt32;
-    rttSince @46 :Int64 = -9223372036854775808;  # instant
-    seq @47 :UInt32;
-    since @48 :Int64 = -9223372036854775808;  # instant
-    space @49 :UInt32;
+    fixed @39 :Bool;
+    quickAcks @40 :UInt8;
+    interactive @41 :Bool;
+    lastText @42 :Int64 = -9223372036854775808;  # instant
+    rtt @43 :Int64;                 # duration
+    rttEnd @44 :UInt32;
+    rttSince @45 :Int64 = -9223372036854775808;  # instant
+    seq @46 :UInt32;
+    since @47 :Int64 = -9223372036854775808;  # instant
+    space @48 :UInt32;
   }
 }
 struct TcpCounters {                # of TCP_INFO

@@ -225,13 +225,13 @@ void for_each_later_field(S& s, F&& f) {
 }
 template <Is<EcnState> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [requested, enabled, echo, cwr_owed] = s;
-    f(requested), f(enabled), f(echo), f(cwr_owed);
+    auto& [requested, enabled, echo] = s;
+    f(requested), f(enabled), f(echo);
 }
 template <Is<MtuSearchState> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [active, low, high, probe, probe_end, next] = s;
-    f(active), f(low), f(high), f(probe), f(probe_end), f(next);
+    auto& [active, low, high, probe, is_sent, probe_end, next] = s;
+    f(active), f(low), f(high), f(probe), f(is_sent), f(probe_end), f(next);
 }
 template <Is<ReceiveTuning> S, class F>
 void for_each_field(S& s, F&& f) {

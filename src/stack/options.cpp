@@ -54,6 +54,7 @@ bool put_option(SocketState& s, const StackConfig& config, SocketOption option, 
     switch (option) {
         case SocketOption::invalid: return false;
         case SocketOption::receive_buffer:
+            if (is_tcp) o.receive_buffer_fixed = true;
             return is_tcp ? put(o.receive_buffer, value, 4096, config.tcp.buffer_max)
                           : put(o.receive_buffer, value, 1, config.capacity.udp_datagrams);
         case SocketOption::send_buffer: return is_tcp && put(o.send_buffer, value, 4096, config.tcp.buffer_max);

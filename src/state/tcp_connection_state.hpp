@@ -111,10 +111,9 @@ struct CongestionState {
 
 /// RFC 3168 6.1.
 struct EcnState {
-    bool requested = false;        ///< our SYN says so, or the peer's said so and our SYN-ACK does
-    bool enabled = false;          ///< agreed
+    bool requested = false;        ///< our SYN asks for it
+    bool enabled = false;          ///< agreed, as soon as both SYNs are acknowledged
     bool echo = false;             ///< CE came: ECE on every ACK until the peer's CWR
-    bool cwr_owed = false;         ///< the window was cut: CWR on the next new segment
 };
 
 /// RFC 4821: payload sizes that do and do not get through.
@@ -122,7 +121,8 @@ struct MtuSearchState {
     bool active = false;           ///< a black hole was met
     std::uint16_t low = 0;         ///< bytes of IPv6 packet known to pass
     std::uint16_t high = 0;        ///< ... that may pass
-    std::uint16_t probe = 0;       ///< ... of the probe that is out; 0: none
+    std::uint16_t probe = 0;       ///< ... of the probe that is due, or out; 0: none
+    bool is_sent = false;          ///< it is out
     Seq probe_end{};               ///< behind its text
     Deadline next = never;         ///< no probe before
 };

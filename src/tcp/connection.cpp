@@ -165,7 +165,7 @@ void update_timers(TcpContext& cx, TcpConnectionState& c) {
 
 Deadline earliest(const TcpTimers& t) {
     return earlier(earlier(earlier(t.retransmit, t.persist), earlier(t.delayed_ack, t.keep_alive)),
-                   earlier(earlier(t.time_wait, t.user_timeout), t.cork));
+                   earlier(earlier(t.time_wait, t.user_timeout), earlier(t.cork, t.pace)));
 }
 
 }  // namespace
@@ -213,6 +213,7 @@ void take_options(TcpConnectionState& c, const SocketOptions& o) {
     c.options.keep_alive_idle = o.keep_alive_idle;
     c.options.keep_alive_interval = o.keep_alive_interval;
     c.options.user_timeout = o.user_timeout;
+    c.tuning.fixed = o.receive_buffer_fixed;
 }
 
 void tell_socket(TcpContext& cx, const TcpConnectionState& c, Error e) {

@@ -5,6 +5,7 @@
 
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
+#include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -127,7 +128,7 @@ bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s) {
         const std::uint32_t clock = timestamp_now(cx, timestamp_offset(w, s.local, s.remote));
         std::optional<std::uint8_t> carried;
         if (offered.window_scale && config.window_scaling) {
-            h.options.window_scale = window_scale_for(parent.options.receive_buffer);
+            h.options.window_scale = window_scale_for(tuning::buffer_limit(config, parent.options));
             carried = cookie_scale(*offered.window_scale, *h.options.window_scale);
         }
         h.options.timestamps = {cookie_timestamp(clock, carried), offered.timestamps->tsval};

@@ -1,6 +1,7 @@
 // ICMPv6 errors about segments of ours: believed only when they quote something in flight. RFC 5927, RFC
 // 5461, RFC 8201.
 #include "tcp/acceptance.hpp"
+#include "tcp/mtu_search.hpp"
 #include "tcp/verbs.hpp"
 #include "wire/bytes.hpp"
 
@@ -22,6 +23,7 @@ bool is_in_flight(const TcpConnectionState& c, Seq seq) {
 void on_too_big(TcpContext& cx, TcpConnectionState& c, const ip::TransportError& e) {
     const std::uint16_t old_mss = c.mss;
     ip::accept_path_mtu(cx, e.remote, e.interface, e.mtu);
+    mtu_search::on_too_big(c, e.mtu);
     update_mss(cx, c);
     if (c.mss >= old_mss) c.mss = old_mss;  // a window of one segment must stay one
     if (c.mss == old_mss || !is_synchronized(c)) return;

@@ -6,6 +6,7 @@
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/counters.hpp"
+#include "tcp/ecn.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
@@ -78,7 +79,8 @@ std::uint16_t advertised_mss(const TcpContext& cx, const Endpoint& remote, std::
 }
 
 void update_mss(const TcpContext& cx, TcpConnectionState& c) {
-    const std::uint16_t path = ip::path_mtu(cx, c.remote.address, request_for(c).interface);
+    std::uint16_t path = ip::path_mtu(cx, c.remote.address, request_for(c).interface);
+    if (c.mtu_search.active) path = std::min(path, c.mtu_search.low);
     std::uint32_t mss = std::min<std::uint32_t>(c.mss_peer, path - headers_bytes);
     if (c.options.max_segment != 0) mss = std::min<std::uint32_t>(mss, c.options.max_segment);
     mss = std::max<std::uint32_t>(mss, mss_floor);
@@ -155,11 +157,13 @@ void on_syn_sent(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     c.snd.wl2 = s.repr.ack;
     on_heard(cx, c);
     if (s.repr.flags.ack) {
+        ecn::take_syn_ack(c.ecn, s.repr.flags);
         establish(cx, c, s);
         take_text(cx, c, s);
         return;
     }
     // Simultaneous open: our SYN goes again, with the ACK of theirs.
+    ecn::take_syn(c.ecn, s.repr.flags, c.ecn.requested ? EcnMode::respond : EcnMode::off);
     c.phase = TcpPhase::syn_received;
     c.snd.nxt = c.snd.iss;
     c.snd.wl2 = c.snd.iss;

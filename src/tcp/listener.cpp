@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "tcp/acceptance.hpp"
+#include "tcp/ecn.hpp"
 #include "tcp/queues.hpp"
+#include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -74,7 +76,7 @@ std::uint32_t create_child(TcpContext& cx, std::uint32_t listener, const Segment
     c.is_passive = true;
     c.listener = w.listeners.handle_of(listener);
     c.rcv.buffer = receive_buffer_of(parent.options);
-    c.rcv.wscale = window_scale_for(c.rcv.buffer);
+    c.rcv.wscale = window_scale_for(tuning::buffer_limit(w.config().tcp, parent.options));
     c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;
     learn_irs(c, irs);
     c.ts.offset = timestamp_offset(w, c.local, c.remote);
@@ -100,6 +102,7 @@ void on_listen_syn(TcpContext& cx, std::uint32_t listener, Segment& s, std::opti
     TcpConnectionState& c = w.connections.edit(i);
     c.phase = TcpPhase::syn_received;
     take_syn_options(cx, c, s.repr.options, true, true);
+    ecn::take_syn(c.ecn, s.repr.flags, w.sockets.get(w.listeners.get(listener).socket).options.ecn);
     c.snd.wnd = s.repr.window;
     c.snd.wnd_max = c.snd.wnd;
     c.snd.wl1 = s.repr.seq;

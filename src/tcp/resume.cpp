@@ -1,8 +1,10 @@
 // A state that has just been decoded or adopted: everything derived, and DURABILITY 8 for each connection.
 #include "ip/inherited.hpp"
 #include "tcp/congestion/congestion.hpp"
+#include "tcp/mtu_search.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
+#include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -45,6 +47,8 @@ void restart_counts(TcpContext& cx, TcpConnectionState& c) {
     restart_rtt(c.rtt, config);
     c.timers = {};
     c.timers.time_wait = time_wait;
+    mtu_search::restart(c.mtu_search);
+    tuning::restart(c.tuning);
     c.probes_sent = 0;
     c.segments_since_ack = 0;
     c.last_heard = cx.now;

@@ -2,6 +2,7 @@
 // an error for the caller, so that no assertion of ours can be reached from outside.
 #include "tcp/queues.hpp"
 #include "tcp/verbs.hpp"
+#include "wire/ipv6.hpp"
 
 namespace keepnet::tcp {
 
@@ -28,6 +29,9 @@ bool is_send_side_sane(const TcpConnectionState& c) {
     if (c.congestion.algorithm != CongestionAlgorithm::newreno && c.congestion.algorithm != CongestionAlgorithm::cubic) {
         return false;
     }
+    const MtuSearchState& m = c.mtu_search;
+    if (m.active && (m.low < wire::ipv6_mtu_min || m.high < m.low)) return false;
+    if (m.probe != 0 && (!m.active || m.probe <= m.low)) return false;
     if (is_syn_unacked(c) && (s.una != s.iss || s.max - s.iss > 1)) return false;
     if (!is_syn_unacked(c) &&
         (c.congestion.cwnd < c.mss || c.congestion.cwnd > window_max || c.congestion.ssthresh < c.mss)) {

@@ -4,6 +4,8 @@
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/counters.hpp"
 #include "tcp/cookies.hpp"
+#include "tcp/ecn.hpp"
+#include "tcp/mtu_search.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
@@ -114,6 +116,7 @@ bool take_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     }
     if (is_repeated_syn(c, s)) {
         cx.w.drop(DropReason::tcp_unacceptable_sequence);
+        if (!ecn::is_setup_syn(s.repr.flags)) c.ecn.enabled = false;  // RFC 3168 6.1.1
         if (cx.now - c.last_invalid_ack >= cx.w.config().tcp.invalid_ack_interval) {
             c.last_invalid_ack = cx.now;
             c.snd.nxt = c.snd.iss;  // our SYN goes again
@@ -220,6 +223,7 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     if (recovery::on_new_ack(c.recovery, c.congestion, view, ack)) {
         congestion::on_ack(c.congestion, view, acked);
     }
+    mtu_search::on_ack(cx, c);
     c.timers.user_timeout = never;  // progress: settle() starts it anew if something is still under way
     c.timers.retransmit = c.snd.nxt != c.snd.una ? cx.now + current_rto(c.rtt, cx.w.config().tcp) : never;
     // Once for all that comes at one instant.
@@ -233,7 +237,17 @@ void on_repeated_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     const std::uint32_t wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
     if (!after(c.snd.max, c.snd.una) || s.length() != 0 || wnd != c.snd.wnd || wnd == 0) return;
     const congestion::View view = congestion::view_of(c, cx.now);
-    if (recovery::on_duplicate_ack(c.recovery, c.congestion, view)) ++cx.w.count().tcp_fast_retransmits;
+    if (!recovery::on_duplicate_ack(c.recovery, c.congestion, view)) return;
+    ++cx.w.count().tcp_fast_retransmits;
+    if (mtu_search::on_loss(cx, c)) congestion::undo(c.congestion, view);
+}
+
+/// ECE: something on the way to the peer was marked. Before the ACK itself counts: it opens no window that it shuts.
+void take_echo(const TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    if (!c.ecn.enabled || !s.repr.flags.ece || s.came_with_syn) return;
+    congestion::View view = congestion::view_of(c, cx.now);
+    view.una = s.repr.ack;
+    (void)congestion::on_ecn_echo(c.congestion, view);
 }
 
 void on_sample(const TcpContext& cx, TcpConnectionState& c, Duration sample) {
@@ -271,9 +285,11 @@ bool take_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
         case AckKind::old:
             return true;
         case AckKind::repeats:
+            take_echo(cx, c, s);
             on_repeated_ack(cx, c, s);
             break;
         case AckKind::advances:
+            take_echo(cx, c, s);
             on_new_ack(cx, c, s);
             break;
     }

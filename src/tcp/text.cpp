@@ -1,6 +1,8 @@
 // Received text and FIN: cut to the window, queued in order or out of it, acknowledged soon or at once.
 // RFC 9293 3.10.7.4 (seventh, eighth), 3.8.6.3 (delayed ACK); RFC 5681 4.2.
+#include "tcp/ecn.hpp"
 #include "tcp/queues.hpp"
+#include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -160,6 +162,8 @@ void take_text(TcpContext& cx, TcpConnectionState& c, Segment& s) {
         ++cx.w.count().tcp_aborts_on_data;
         return abort_connection(cx, c, Error::connection_aborted);
     }
+    // RFC 3168 6.1.3: while there is news of it no ACK is delayed; and a withheld one says it when it comes.
+    const bool has_news = ecn::take_text(c.ecn, s.repr.flags, s.traffic_class);
     if (t.seq != c.rcv.nxt) return keep_out_of_order(cx, c, t);
     const bool fills_gap = c.out_of_order.nodes != 0 || c.rcv.fin_early;
     if (t.slice.length != 0 && !append_in_order(cx, c, t)) return;
@@ -169,7 +173,8 @@ void take_text(TcpContext& cx, TcpConnectionState& c, Segment& s) {
         take_queued_text(cx, c);
     }
     if (is_dead(c)) return;
-    schedule_ack(cx, c, t.slice.length, fills_gap || c.rcv.fin_received);
+    const bool is_quick = t.slice.length != 0 && tuning::on_text(cx, c);
+    schedule_ack(cx, c, t.slice.length, fills_gap || is_quick || has_news || c.rcv.fin_received);
     if (!c.receive_abandoned) cx.w.notify(c.socket);
 }
 

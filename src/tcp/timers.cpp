@@ -1,6 +1,8 @@
 // Deadlines that have passed: RFC 6298 5, RFC 9293 3.8 (give up, probes, keep-alive), 3.10.8 (TIME-WAIT).
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/counters.hpp"
+#include "tcp/ecn.hpp"
+#include "tcp/mtu_search.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
@@ -26,9 +28,11 @@ void on_retransmit(TcpContext& cx, TcpConnectionState& c) {
     const bool first = c.rtt.backoff == 0;
     back_off(c.rtt);
     if (is_syn_unacked(c)) {
+        ecn::on_syn_lost(c.ecn);
         c.snd.nxt = c.snd.iss;
         return;
     }
+    mtu_search::on_timeout(cx, c);
     const congestion::View view = congestion::view_of(c, cx.now);
     congestion::on_timeout(c.congestion, view, first);
     recovery::on_timeout(c.recovery, view);
@@ -85,10 +89,12 @@ void on_timer(TcpContext& cx, std::uint32_t i) {
     } else {
         if (take(t.retransmit, cx.now)) on_retransmit(cx, c);
         if (take(t.persist, cx.now)) on_persist(cx, c);
+        (void)take(t.pace, cx.now);  // the burst goes on
         if (take(t.keep_alive, cx.now)) on_keep_alive(cx, c);
         if (!is_dead(c) && take(t.delayed_ack, cx.now)) {
             ++cx.w.count().tcp_delayed_acks;
             c.ack_now = true;
+            c.tuning.interactive = false;  // there was no answer for it to ride on
         }
         if (!is_dead(c) && take(t.cork, cx.now)) {
             c.push_seq = c.snd.una + c.send_queue.bytes;

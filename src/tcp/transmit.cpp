@@ -6,8 +6,11 @@
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/cookies.hpp"
 #include "tcp/counters.hpp"
+#include "tcp/ecn.hpp"
+#include "tcp/mtu_search.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/rtt.hpp"
+#include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -36,6 +39,15 @@ Seq seq_without_text(const TcpConnectionState& c) {
     return min_seq(c.snd.max, c.snd.una + c.snd.wnd);
 }
 
+/// A full segment; or an MTU probe, where enough follows it for its loss to be seen (RFC 4821 7.4). The windows may have to
+/// drain for it; but with nothing in flight nobody waits.
+std::uint32_t segment_size(const TcpConnectionState& c, std::uint32_t available, std::uint32_t usable) {
+    const std::uint32_t probe = mtu_search::due_text(c);
+    const std::uint32_t needed = probe + 3U * c.mss;
+    if (probe == 0 || available < needed || c.snd.wnd < needed) return c.mss;
+    return usable >= probe || c.snd.nxt != c.snd.una ? probe : c.mss;
+}
+
 /// Text at snd.nxt, FIN included. `force`: the persist timer overrides the silly-window rule (RFC
 /// 9293 3.8.6.2.1).
 Plan plan_data(const TcpConnectionState& c, bool force) {
@@ -51,14 +63,21 @@ Plan plan_data(const TcpConnectionState& c, bool force) {
     std::uint32_t window = std::min(c.snd.wnd, c.congestion.cwnd);
     // Restored, and the peer not heard yet: one segment, its ACK tells the rest (DURABILITY 8).
     if (c.verdict == Verdict::pending) window = std::min<std::uint32_t>(window, c.mss);
-    const std::uint32_t usable = window > in_flight ? window - in_flight : 0;
-    const std::uint32_t len = std::min({available, usable, std::uint32_t{c.mss}});
+    std::uint32_t usable = window > in_flight ? window - in_flight : 0;
+    // The rest of a burst waits for its timer; what goes again does not.
+    if (c.timers.pace != never && c.snd.nxt == c.snd.max) usable = std::min(usable, c.congestion.pace_left);
+    const std::uint32_t segment = segment_size(c, available, usable);
+    const std::uint32_t len = std::min({available, usable, segment});
     const bool whole = len == available;
     // The congestion window need not wait for a FIN: it is no load.
     p.fin = fin_ready && whole && p.seq + len == data_end(c) && c.snd.wnd > in_flight + len;
     p.bytes = len;
+    if (segment > c.mss && len < segment) {
+        p.hold = Hold::window;
+        return p;
+    }
     p.hold = Hold::go;
-    if (p.fin || len == c.mss || (len != 0 && (force || before(c.snd.nxt, c.snd.max)))) return p;
+    if (p.fin || len == segment || (len != 0 && (force || before(c.snd.nxt, c.snd.max)))) return p;
     if (len == 0) {
         p.hold = Hold::window;
         return p;
@@ -197,6 +216,11 @@ bool ends_burst(const TcpContext& cx, const TcpConnectionState& c, const Plan& p
     return window < (end - c.snd.una) + std::min<std::uint32_t>(c.mss, data_end(c) - end);
 }
 
+/// Nothing of it was ever sent, and no persist timer forces it.
+bool is_new_text(const TcpConnectionState& c, const Plan& p) {
+    return p.kind == Plan::Kind::data && p.bytes != 0 && p.seq == c.snd.max && !c.probe_owed;
+}
+
 wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, const Plan& p,
                          WindowChoice& window) {
     wire::TcpRepr h;
@@ -208,6 +232,7 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
     h.flags.rst = p.kind == Plan::Kind::reset;
     h.flags.fin = p.fin;
     h.flags.ack = c.phase != TcpPhase::syn_sent;
+    ecn::mark(c, h.flags, is_new_text(c, p));
     const Seq end = p.seq + p.bytes;
     h.flags.psh =
         p.bytes != 0 && ((c.push_seq_valid != 0 && after(c.push_seq, p.seq) && before_eq(c.push_seq, end)) ||
@@ -248,9 +273,25 @@ void commit_ack(TcpContext& cx, TcpConnectionState& c, const wire::TcpRepr& h, c
     if (c.fin_ack_owed && c.rcv.fin_received && h.ack == c.rcv.nxt) on_fin_ack_transmitted(cx, c);
 }
 
+/// What leaves at once is a burst at most; more than that goes at twice the window a round trip, twice the rate at which
+/// ACKs let it out. So it is only felt where they do not: after a commit, after a pause, when a window opens.
+void pace_burst(const TcpContext& cx, TcpConnectionState& c, std::uint32_t bytes) {
+    constexpr Duration interval_min = milliseconds(1);  // below that a timer costs more than the burst
+    const std::uint32_t burst = cx.w.config().tcp.burst_segments * c.mss;
+    if (c.timers.pace == never) {
+        if (burst == 0 || c.congestion.cwnd <= burst) return;
+        const Duration interval = c.rtt.srtt / (2 * std::int64_t{c.congestion.cwnd} / burst);
+        if (interval < interval_min) return;
+        c.timers.pace = cx.now + interval;
+        c.congestion.pace_left = burst;
+    }
+    c.congestion.pace_left -= std::min(c.congestion.pace_left, bytes);
+}
+
 void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link cursor) {
     const std::uint32_t length = p.bytes + (p.fin ? 1U : 0U) + (p.kind == Plan::Kind::syn ? 1U : 0U);
     const Seq end = p.seq + length;
+    const bool is_probe = p.bytes != 0 && p.bytes == mtu_search::due_text(c);
     const TcpConfig& config = cx.w.config().tcp;
     if (before(p.seq, c.snd.max)) {
         if (p.kind == Plan::Kind::syn) ++cx.w.count().tcp_syn_retransmits;
@@ -278,6 +319,11 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         cx.tables.extra[cx.w.connections.index_of(c)].cursor = cursor;
     }
     const bool is_first = !before(p.seq, c.snd.max);
+    if (is_first && p.kind == Plan::Kind::data) {
+        tuning::on_answer(cx, c.tuning);
+        if (is_probe) mtu_search::on_sent(c, end);
+        pace_burst(cx, c, p.bytes);
+    }
     c.snd.max = max_seq(c.snd.max, end);
     if (is_first) notify_sent(cx, c);
     if (p.bytes != 0 && p.bytes < c.mss) c.snd.sml = end;
@@ -297,8 +343,9 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
 }
 
 ip::OutputResult hand_over(TcpContext& cx, const TcpConnectionState& c, const wire::TcpRepr& h,
-                           const Gathered& text) {
+                           const Gathered& text, bool is_new) {
     ip::OutputRequest r = request_for(c);
+    r.traffic_class = ecn::traffic_class(c, is_new);
     r.header_length = static_cast<std::uint8_t>(wire::emit_tcp(h, r.header));
     r.slices = text.slices;
     r.slice_count = text.count;
@@ -345,10 +392,14 @@ Gathered gather_text(const TcpContext& cx, const TcpConnectionState& c, Plan& p)
 
 Transmitted transmit(TcpContext& cx, TcpConnectionState& c, Plan p) {
     for (int tries = 0; tries < 2; ++tries) {
-        const Gathered text = gather_text(cx, c, p);
+        Gathered text = gather_text(cx, c, p);
+        if (p.bytes > c.mss && p.bytes != mtu_search::due_text(c)) {  // no probe, for want of slices
+            p.bytes = c.mss;
+            text = gather_text(cx, c, p);
+        }
         WindowChoice window{0, c.rcv.adv};
         const wire::TcpRepr h = header_for(cx, c, p, window);
-        switch (hand_over(cx, c, h, text)) {
+        switch (hand_over(cx, c, h, text, is_new_text(c, p))) {
             case ip::OutputResult::invalid:
             case ip::OutputResult::busy:
                 return Transmitted::busy;
@@ -387,12 +438,12 @@ Seq ack_field(const TcpConnectionState& c) {
     if (!is_synchronized(c) || !after(end, c.rcv.acked)) return end;
     const std::uint32_t step = ack_step_segments * c.mss;
     if (c.policy != DurabilityPolicy::none && end - c.rcv.acked > step) end = c.rcv.acked + step;
-    // Each ACK that does not fit the old edge's scale pushes the edge on (choose_window). Once more than the
-    // buffer, and some, waits to be read, only numbers that fit are acknowledged.
+    // Each ACK that does not fit the old edge's scale pushes the edge on (choose_window). Once it is beyond the buffer by
+    // more than some, only numbers that fit are acknowledged.
     const std::uint32_t unit = 1U << c.rcv.wscale;
     const std::uint32_t misfit = (c.rcv.adv - end) & (unit - 1);
     if (misfit == 0 || c.rcv.fin_received) return end;
-    if (c.receive_queue.bytes <= c.rcv.buffer + c.rcv.buffer / 8 + 64 * unit) return end;
+    if (!after(c.rcv.adv, rcv_consumed(c) + (c.rcv.buffer + c.rcv.buffer / 8 + 64 * unit))) return end;
     return max_seq(c.rcv.acked, end - (unit - misfit));
 }
 
@@ -426,6 +477,7 @@ bool has_something_to_send(const TcpConnectionState& c) { return plan_next(c).ki
 
 bool needs_persist(const TcpConnectionState& c) {
     if (!is_synchronized(c) || !may_acknowledge(c)) return false;
+    if (c.timers.pace != never) return false;
     if (c.snd.nxt != c.snd.una || c.timers.retransmit != never || c.recovery.retransmit_owed) return false;
     return plan_data(c, false).hold == Hold::window;
 }

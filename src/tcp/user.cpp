@@ -5,6 +5,7 @@
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/counters.hpp"
 #include "tcp/queues.hpp"
+#include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -78,10 +79,11 @@ std::expected<void, Error> connect(TcpContext& cx, Handle<SocketState> socket, c
     c.phase = TcpPhase::syn_sent;
     c.socket = socket;
     c.rcv.buffer = receive_buffer_of(s.options);
-    c.rcv.wscale = w.config().tcp.window_scaling ? window_scale_for(c.rcv.buffer) : 0;
+    c.rcv.wscale = w.config().tcp.window_scaling ? window_scale_for(tuning::buffer_limit(w.config().tcp, s.options)) : 0;
     const Seq iss = initial_sequence(cx, c.local, remote);
     c.snd.iss = c.snd.una = c.snd.nxt = c.snd.max = c.snd.sml = iss;
     c.ts.enabled = w.config().tcp.timestamps;  // offered
+    c.ecn.requested = s.options.ecn == EcnMode::request;
     c.ts.offset = timestamp_offset(w, c.local, c.remote);
     c.mss_peer = w.config().tcp.mss_default;
     update_mss(cx, c);
@@ -205,6 +207,7 @@ std::expected<void, Error> consume(TcpContext& cx, Handle<SocketState> socket, s
     if (bytes > c->receive_queue.bytes) return std::unexpected(Error::invalid_argument);
     trim_front(cx.w, c->receive_queue, static_cast<std::uint32_t>(bytes), nullptr);
     c->rx_consumed += bytes;
+    tuning::on_consumed(cx, *c);
     owe_window_update(cx, *c);
     // What ack_field() kept back for want of room.
     if (is_synchronized(*c) && c->timers.delayed_ack == never && after(ack_field(*c), c->rcv.acked)) {
@@ -293,9 +296,11 @@ void on_option(TcpContext& cx, Handle<SocketState> socket, SocketOption option) 
     if (c == nullptr || is_dead(*c)) return;
     const SocketOptions& o = cx.w.sockets.get(socket).options;
     take_options(*c, o);
-    // The scale was agreed in the handshake: no field could say more.
-    c->rcv.buffer = std::min(o.receive_buffer, 65535U << c->rcv.wscale);
-    if (option == SocketOption::receive_buffer) owe_window_update(cx, *c);
+    if (option == SocketOption::receive_buffer) {
+        // The scale was agreed in the handshake: no field could say more.
+        c->rcv.buffer = std::min(o.receive_buffer, 65535U << c->rcv.wscale);
+        owe_window_update(cx, *c);
+    }
     const bool may_go = (option == SocketOption::cork && !o.cork) || (option == SocketOption::no_delay && o.no_delay);
     if (may_go) push_all(*c);
     if (option == SocketOption::keep_alive || option == SocketOption::keep_alive_idle)

@@ -261,6 +261,24 @@ void draw_more(Dice& d, Plan& plan) {
     }
 }
 
+/// Congestion control, and what came with it.
+void draw_control(Dice& d, Plan& plan) {
+    for (HostPlan& h : plan.host) {
+        TcpConfig& t = h.config.tcp;
+        t.congestion = one_of(d, {CongestionAlgorithm::cubic, CongestionAlgorithm::newreno});
+        t.ecn = one_of(d, {EcnMode::off, EcnMode::respond, EcnMode::request, EcnMode::request});
+        t.quick_acks = one_of<std::uint8_t>(d, {0, 1, 16});
+        t.receive_buffer_tuned = d.percent(50) ? static_cast<std::uint32_t>(any_size(d, 8192, 4U << 20)) : 0;
+        t.mtu_probing = d.percent(80);
+        t.mtu_probe_interval = any_time(d, milliseconds(10), seconds(600));
+        t.burst_segments = static_cast<std::uint32_t>(d.percent(50) ? any_size(d, 1, 64) : 0);
+    }
+    for (LinkPlan& l : plan.link) {
+        if (d.percent(40)) l.mark_permille = static_cast<unsigned>(any_size(d, 1, 1000));
+    }
+    for (Narrow& n : plan.narrows) n.is_silent = d.percent(40);
+}
+
 }  // namespace
 
 Plan draw(std::uint64_t seed, bool small) {
@@ -284,6 +302,7 @@ Plan draw(std::uint64_t seed, bool small) {
     // From another stream of numbers: what comes from the first one stays as it is.
     if (Dice more(seed ^ 0x6d6f'7265); !small) draw_more(more, plan);
     if (Dice outside(seed ^ 0x6f75'7473); !small) draw_outside(outside, plan);
+    if (Dice control(seed ^ 0x6374'726c); !small) draw_control(control, plan);
     return plan;
 }
 

@@ -24,6 +24,7 @@ struct LinkPlan {
     unsigned loss_permille = 0;
     unsigned duplicate_permille = 0;
     unsigned damage_permille = 0;        ///< bits flipped, or the end cut off
+    unsigned mark_permille = 0;          ///< CE on what may be marked (RFC 3168 5)
     std::uint64_t bytes_per_second = 0;  ///< 0: no limit
     Duration queue_max = milliseconds(100);
 };
@@ -33,6 +34,7 @@ struct Narrow {
     std::uint16_t mtu = 1500;
     Instant from{};
     Instant until{};
+    bool is_silent = false;  ///< or does not say so: a black hole
 };
 
 /// The hosts of the group and the others do not reach each other.

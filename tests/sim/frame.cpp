@@ -69,6 +69,9 @@ std::string fault_of(ByteView f) {
     if (next != tcp_protocol && next != udp_protocol && next != icmp_protocol) return "next header";
     if (sum_of(f) != 0xffff) return "transport checksum";
     if (next == tcp_protocol && !read_tcp(f)) return "TCP header";
+    const std::uint8_t codepoint = f[ip_at + 1] & 0x30;
+    if (next == tcp_protocol && codepoint == 0x30) return "CE from a host (RFC 3168 5)";
+    if (next == tcp_protocol && codepoint != 0 && read_tcp(f)->length == 0) return "ECT without text (RFC 3168 6.1.4)";
     return "";
 }
 

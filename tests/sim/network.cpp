@@ -21,7 +21,7 @@ bool Network::is_too_big(Instant now, unsigned from, unsigned to, const Frame& f
     for (const Narrow& n : plan_.narrows) {
         if (now < n.from || n.until <= now || frame.size() - ethernet <= n.mtu) continue;
         trace_.frame(now, from, What::frame_lost, frame);
-        fly(now, to, from, make_packet_too_big(frame, n.mtu));
+        if (!n.is_silent) fly(now, to, from, make_packet_too_big(frame, n.mtu));
         return true;
     }
     return false;
@@ -42,12 +42,21 @@ void Network::send_to(Instant now, unsigned from, unsigned to, Frame frame) {
             trace_.frame(now, from, What::frame_lost, frame);
             return;
         }
+        mark(frame, link);
         if (dice_.below(1000) < link.duplicate_permille) fly(now, from, to, frame);
         if (dice_.below(1000) < link.damage_permille && damage(frame)) {
             trace_.frame(now, from, What::frame_damaged, frame);
         }
     }
     fly(now, from, to, std::move(frame));
+}
+
+/// RFC 3168 5: a router that is nearly congested says so where the sender has allowed it.
+void Network::mark(Frame& frame, const LinkPlan& link) {
+    constexpr std::size_t traffic_class = 15;
+    constexpr std::uint8_t codepoint = 0x30;
+    if (link.mark_permille == 0 || frame.size() < 54 || (frame[traffic_class] & codepoint) == 0) return;
+    if (mark_dice_.below(1000) < link.mark_permille) frame[traffic_class] |= codepoint;
 }
 
 void Network::fly(Instant now, unsigned from, unsigned to, Frame frame) {

@@ -18,7 +18,8 @@ using Frame = std::vector<std::uint8_t>;
 class Network {
   public:
     Network(const Plan& plan, Trace& trace)
-        : plan_(plan), trace_(trace), dice_(plan.seed ^ 0x6e65'7477), stray_dice_(plan.seed ^ 0x7374'7261) {}
+        : plan_(plan), trace_(trace), dice_(plan.seed ^ 0x6e65'7477), stray_dice_(plan.seed ^ 0x7374'7261),
+          mark_dice_(plan.seed ^ 0x6d61'726b) {}
 
     void send(Instant now, unsigned from, Frame frame);
     [[nodiscard]] Instant next_arrival() const {
@@ -42,6 +43,7 @@ class Network {
     /// True: a router had to refuse it, and said so.
     bool is_too_big(Instant now, unsigned from, unsigned to, const Frame& frame);
     [[nodiscard]] bool is_cut_off(Instant now, unsigned from, unsigned to) const;
+    void mark(Frame& frame, const LinkPlan& link);
     void fly(Instant now, unsigned from, unsigned to, Frame frame);
     Arrival stray();
     bool damage(Frame& frame);
@@ -49,7 +51,7 @@ class Network {
 
     const Plan& plan_;
     Trace& trace_;
-    Dice dice_, stray_dice_;
+    Dice dice_, stray_dice_, mark_dice_;
     Instant stray_at_{};
     bool healed_ = false;
     std::uint64_t sent_ = 0;

@@ -52,6 +52,8 @@ StackConfig small_config() {
                   .sweep_queue_bytes = 1U << 16};
     c.tcp.receive_buffer = 64U * 1024 - 1;
     c.tcp.send_buffer = 64U * 1024;
+    c.tcp.receive_buffer_tuned = 0;
+    c.tcp.quick_acks = 0;
     c.nd.dad_transmits = 0;
     return c;
 }
@@ -255,7 +257,8 @@ TcpFields Fixture::fields_of(const Segment& s) {
 }
 
 Bytes Fixture::peer_packet(const Segment& segment) {
-    const IpFields ip{.src = peer, .dst = stack_address, .next_header = proto_tcp};
+    const IpFields ip{
+        .src = peer, .dst = stack_address, .next_header = proto_tcp, .traffic_class = traffic_class};
     return ip_packet(ip, tcp_segment(ip.src, ip.dst, fields_of(segment)));
 }
 

@@ -104,6 +104,8 @@ class Fixture {
     /// The peer's address on the wire; another one than peer_address is reached through a router at
     /// peer_link_local.
     Ipv6Address peer = peer_address;
+    /// Of the packets that the peer sends; 3: marked on the way (CE, RFC 3168 5).
+    std::uint8_t traffic_class = 0;
     /// The stack's link address; what a crash brings back has this one.
     MacAddress mac = stack_mac;
 

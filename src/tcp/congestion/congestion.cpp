@@ -139,7 +139,8 @@ void undo(CongestionState& s, const View& v) {
 }
 
 bool on_ecn_echo(CongestionState& s, const View& v) {
-    if (has_been_cut(s, v)) return false;
+    // CWR goes with what follows cut_until: until that is acknowledged it is the old mark.
+    if (s.is_cut && before_eq(v.una, s.cut_until)) return false;
     cut(s, v);
     s.prior_cwnd = 0;  // a mark is never wrong
     s.cwnd = std::min(s.cwnd, s.ssthresh);

@@ -48,7 +48,8 @@ void on_loss(CongestionState& s, const View& v);
 void on_timeout(CongestionState& s, const View& v, bool first);
 /// The last on_loss() or on_timeout() was wrong: nothing had been lost (RFC 5682 3, RFC 9438 4.9).
 void undo(CongestionState& s, const View& v);
-/// ECE came (RFC 3168 6.1.2). True: the window was cut, which happens once for a window's data; CWR is owed.
+/// ECE came with the ACK v.una (RFC 3168 6.1.2). True: the window was cut, which happens once for a window's data. CWR goes
+/// with the first new data after any reduction: what begins at cut_until.
 bool on_ecn_echo(CongestionState& s, const View& v);
 
 // --- sending ---

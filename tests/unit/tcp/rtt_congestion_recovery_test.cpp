@@ -149,6 +149,8 @@ TEST_CASE("RFC 3168 6.1.2, RFC 5681 3.1: one reduction for a window's data, what
     CHECK(s.ssthresh == 20'000);
     v = {Seq{40'000}, Seq{60'000}, 20'000, mss};
     s.cwnd = 20'000;
+    CHECK_FALSE(congestion::on_ecn_echo(s, v));  // CWR, which goes with what follows, cannot have been seen
+    v.una = Seq{40'001};
     CHECK(congestion::on_ecn_echo(s, v));
     CHECK(s.ssthresh == 10'000);
 }
