@@ -41,6 +41,8 @@ StackConfig make_config(const Flags& flags, const Sysctls& sysctls) {
         tcp.receive_buffer = clamp_bytes(rmem[2], tcp.buffer_max);
     }
     if (flags.window) tcp.receive_buffer = *flags.window;
+    tcp.receive_buffer_tuned = 0;  // a script says what the window is
+    tcp.quick_acks = static_cast<std::uint8_t>(flags.quickack.value_or(0));
     if (const auto wmem = sysctls.numbers("tcp_wmem"); wmem.size() == 3) {
         tcp.send_buffer = clamp_bytes(wmem[1], tcp.buffer_max);
     }
