@@ -142,6 +142,11 @@ bool is_outstanding(const World& w, CutNumber cut) {
     return cut != 0 && std::ranges::find(w.cuts().outstanding, cut) != w.cuts().outstanding.end();
 }
 
+void reserve_wire_clock(World& w, std::int64_t reserved_ns) {
+    const std::int64_t ceiling = w.stack().wire_clock_ceiling_ns;
+    w.edit_stack().wire_clock_ceiling_ns = ceiling == INT64_MAX ? reserved_ns : std::max(ceiling, reserved_ns);
+}
+
 void committed(World& w, SweepQueue& queue, CutNumber cut) {
     CutControl& cuts = w.cuts();
     // An embedder that preserves the arena itself commits without anybody having read the cut.
@@ -152,7 +157,7 @@ void committed(World& w, SweepQueue& queue, CutNumber cut) {
             // Without held output there may never be another commit, and a stopped clock would spoil round-trip times.
             const StackState& stack = w.stack();
             if (holds_output(stack.default_policy) || stack.wire_clock_ceiling_ns != INT64_MAX) {
-                w.edit_stack().wire_clock_ceiling_ns = queue.records()[i].wire_clock_reserved_ns;
+                reserve_wire_clock(w, queue.records()[i].wire_clock_reserved_ns);
             }
         }
         cuts.outstanding[i] = 0;

@@ -28,6 +28,8 @@ bool sweep(World& w, SweepQueue& queue, std::uint32_t budget);
 /// Is it a cut that waits for committed() or abandoned()?
 [[nodiscard]] bool is_outstanding(const World& w, CutNumber cut);
 
+/// What a commit, of a cut or of a journal's record, has reserved for TSval and ISNs. Whichever comes later, it stays.
+void reserve_wire_clock(World& w, std::int64_t reserved_ns);
 /// `cut` and every earlier one is durable: the wire clock may go on to what it reserved. Behind tcp's and udp's.
 void committed(World& w, SweepQueue& queue, CutNumber cut);
 /// `cut` will never be durable. Behind tcp's.

@@ -77,9 +77,7 @@ void commit_stack(JournaledStack& s, const Core& polled) {
     udp::on_committed(udp_cx, n, CommitBy::journal);
     w.cuts().flush = 0;
     w.cuts().flushed = n;
-    const std::int64_t ceiling = w.stack().wire_clock_ceiling_ns;
-    w.edit_stack().wire_clock_ceiling_ns =
-        ceiling == INT64_MAX ? s.in_flight.wire_clock_reserved_ns : std::max(ceiling, s.in_flight.wire_clock_reserved_ns);
+    durability::reserve_wire_clock(w, s.in_flight.wire_clock_reserved_ns);
     s.in_flight = {};
     if (!std::exchange(s.is_starved, false)) return;
     for (std::uint32_t i = w.sockets.next(0); i != BitTree::none; i = w.sockets.next(i + 1)) w.changed_sockets.set(i);

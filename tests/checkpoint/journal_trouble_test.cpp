@@ -1,5 +1,6 @@
 // What may go wrong with a journal: it is not that of the snapshot, its store fails, or is full.
 #include "checkpoint/journaled_pair.hpp"
+#include "stack/core.hpp"
 
 using namespace keepnet;
 using namespace keepnet::literals;
@@ -124,4 +125,18 @@ TEST_CASE("DURABILITY 6: windows that claim more than the journal's store has le
     REQUIRE(!t.client.error);
     REQUIRE(t.client.checked == t.client.total);
     REQUIRE(t.second.checked == t.second.total);
+}
+
+TEST_CASE("DURABILITY 1: a snapshot that is committed behind later records of the journal does not take TSval back") {
+    JournaledPair t(4);
+    t.client.total = 400'000;
+    for (int i = 0; i < 20; ++i) t.turn();
+    const auto cut = t.stack->cut();
+    REQUIRE(cut.has_value());
+    for (int i = 0; i < 20; ++i) t.turn();
+    const std::int64_t reserved = t.stack->core().world.stack().wire_clock_ceiling_ns;
+    checkpoint::VectorSink sink;
+    REQUIRE(checkpoint::encode(*t.stack, *cut, {}, sink).has_value());
+    REQUIRE(t.stack->committed(*cut).has_value());
+    REQUIRE(t.stack->core().world.stack().wire_clock_ceiling_ns >= reserved);
 }
