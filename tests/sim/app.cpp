@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include "stack/calls.hpp"
+
 namespace keepnet::sim {
 
 namespace {
@@ -120,9 +122,7 @@ bool App::closes_briefly(const Conn& c) const {
 // --- lives ---
 
 void App::boot(Stack& stack) {
-    value = {};
-    live_.clear();
-    may_accept_ = true;
+    roll_back({});
     value.listener = stack.open_tcp().value();
     value.listener = stack.bind(value.listener, {.port = server_port}).value();
     value.listener = stack.listen(value.listener, plan_.host[host_].backlog).value();
@@ -131,10 +131,16 @@ void App::boot(Stack& stack) {
     if (plan_.host[host_].udp_held) (void)stack.set_option(value.udp, SocketOption::hold_output, 1).value();
 }
 
+void App::roll_back(AppValue to) {
+    to.may_read_udp = value.may_read_udp;
+    to.open_at = value.open_at, to.datagram_at = value.datagram_at;
+    value = std::move(to);
+}
+
 void App::resume(Stack& stack, Instant now) {
     now_ = now;
-    live_.assign(value.conns.size(), {});
-    may_accept_ = may_read_udp_ = true;
+    value.live.assign(value.conns.size(), {});
+    value.may_accept = value.may_read_udp = true;
     if (dice_.one_in(2)) {
         if (!stack.claim(value.listener)) throw Failure("every socket comes back", "the listener did not");
     } else {  // as an application without persistence does it
@@ -150,9 +156,7 @@ void App::resume(Stack& stack, Instant now) {
         if (c.closed) continue;
         const auto info = stack.info(c.socket);
         if (!info || !stack.claim(c.socket)) throw Failure("every socket comes back", label(c));
-        live_[i].was_restored = c.is_connecting;
-        live_[i].received_before = info->rx_consumed + info->receive_queue_bytes;
-        live_[i].acknowledged_before = info->tx_acknowledged;
+        remember(*info, i);
         check(stack, i);
     }
     if (fault == AppFault::loses_a_byte) {
@@ -162,12 +166,28 @@ void App::resume(Stack& stack, Instant now) {
     }
 }
 
+void App::remember(const SocketInfo& info, std::size_t i) {
+    value.live[i].was_restored = value.conns[i].is_connecting;
+    value.live[i].received_before = info.rx_consumed + info.receive_queue_bytes;
+    value.live[i].acknowledged_before = info.tx_acknowledged;
+}
+
+void App::on_replayed(Stack& stack) {
+    for (std::size_t i = 0; i < value.conns.size(); ++i) {
+        if (value.conns[i].closed) continue;
+        const auto info = calls::info(stack.core(), value.conns[i].socket);  // not a call of the program
+        if (!info) throw Failure("every socket comes back", label(value.conns[i]));
+        remember(*info, i);
+        compare(*info, i);
+    }
+}
+
 void App::on_ready(Stack& stack, SocketHandle socket) {
-    if (socket == value.listener) may_accept_ = true;
-    if (socket == value.udp) may_read_udp_ = true;
+    if (socket == value.listener) value.may_accept = true;
+    if (socket == value.udp) value.may_read_udp = true;
     for (std::size_t i = 0; i < value.conns.size(); ++i) {
         if (!value.conns[i].closed && value.conns[i].socket == socket)
-            live_[i].may_read = live_[i].may_write = true;
+            value.live[i].may_read = value.live[i].may_write = true;
     }
     if (fault == AppFault::takes_early) take_early(stack, socket);
 }
@@ -180,7 +200,7 @@ void App::take_early(Stack& stack, SocketHandle socket) {
         std::array<ByteView, 4> views;
         const auto n = stack.peek(c.socket, views);
         if (!n) continue;
-        std::vector<std::uint8_t>& early = live_[i].taken_early;
+        std::vector<std::uint8_t>& early = value.live[i].taken_early;
         const std::size_t before = early.size();
         for (std::size_t v = 0; v < *n; ++v) early.insert(early.end(), views[v].begin(), views[v].end());
         (void)stack.consume(c.socket, early.size() - before).value();
@@ -201,14 +221,15 @@ bool may_abort(const Plan& plan, const AppValue& value, unsigned peer, std::uint
 
 Instant App::work_of(std::size_t i, Instant now, bool faults) const {
     const Conn& c = value.conns[i];
-    const Live& live = live_[i];
+    const Live& live = value.live[i];
     if (c.closed) return never;
     if (!c.is_connecting) return live.write_at;
     if (!c.is_connected) return live.may_read ? now : never;
-    if (has_to_handle(c) || closes_briefly(c)) return now;
-    if (c.fin_sent && c.eof) return now;
-    Instant t = never;
-    if (!c.eof && live.may_read) t = earlier(t, live.read_at);
+    const bool in_hand = has_to_handle(c);
+    if ((in_hand && live.handle_at <= now) || closes_briefly(c)) return now;
+    if (!in_hand && c.fin_sent && c.eof) return now;
+    Instant t = in_hand ? live.handle_at : never;
+    if (!in_hand && !c.eof && live.may_read) t = earlier(t, live.read_at);
     if (!c.fin_sent) {
         if (c.tx_done < write_allowed(c, faults) && live.may_write) t = earlier(t, live.write_at);
         if (c.tx_done == write_total(c) && write_allowed(c, faults) == c.tx_done &&
@@ -226,19 +247,19 @@ const ConnectionPlan* App::next_to_open(Instant) const {
 }
 
 Instant App::next_work(Instant now, bool faults) const {
-    if (may_accept_ || may_read_udp_) return now;
+    if (value.may_accept || value.may_read_udp) return now;
     Instant t = never;
     for (std::size_t i = 0; i < value.conns.size(); ++i) t = earlier(t, work_of(i, now, faults));
-    if (const ConnectionPlan* p = next_to_open(now)) t = earlier(t, later(p->start, open_at_));
-    if (faults && plan_.host[host_].udp_interval.ns != 0) t = earlier(t, datagram_at_);
+    if (const ConnectionPlan* p = next_to_open(now)) t = earlier(t, later(p->start, value.open_at));
+    if (faults && plan_.host[host_].udp_interval.ns != 0) t = earlier(t, value.datagram_at);
     return t;
 }
 
 App::Did App::step(Stack& stack, Instant now, bool faults, const Everyone& all) {
     now_ = now;
-    if (may_accept_ && accept(stack)) return Did::other;
+    if (value.may_accept && accept(stack)) return Did::other;
     if (exchange_datagrams(stack, now, faults, all)) return Did::other;
-    if (const ConnectionPlan* p = next_to_open(now); p != nullptr && later(p->start, open_at_) <= now) {
+    if (const ConnectionPlan* p = next_to_open(now); p != nullptr && later(p->start, value.open_at) <= now) {
         open(stack, now, *p);
         return Did::other;
     }
@@ -253,7 +274,7 @@ App::Did App::step(Stack& stack, Instant now, bool faults, const Everyone& all) 
 
 App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, const Everyone& all) {
     Conn& c = value.conns[i];
-    Live& live = live_[i];
+    Live& live = value.live[i];
     if (!c.is_connecting) return connect(stack, i, now), Did::other;
     if (!c.is_connected) {
         live.may_read = false;
@@ -276,7 +297,7 @@ App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, con
         trace_.add(now, host_, What::aborted, c.id);
         return Did::other;
     }
-    if (has_to_handle(c) && (c.eof || dice_.one_in(2))) return handle(stack, c, all), Did::handler;
+    if (has_to_handle(c) && live.handle_at <= now && (c.eof || dice_.one_in(2))) return handle(stack, c, all), Did::handler;
     if (!c.eof && !has_to_handle(c) && live.may_read && live.read_at <= now && dice_.one_in(2)) {
         if (transfer(stack, i, now, all)) return Did::transfer;
     }
@@ -325,7 +346,7 @@ void App::open(Stack& stack, Instant now, const ConnectionPlan& plan) {
     const auto socket = stack.open_tcp();
     trace_.add(now, host_, What::opened, plan.id, socket ? 0 : static_cast<std::uint64_t>(socket.error()));
     if (!socket) {
-        open_at_ = now + milliseconds(static_cast<std::int64_t>(dice_.between(1, 200)));
+        value.open_at = now + milliseconds(static_cast<std::int64_t>(dice_.between(1, 200)));
         return;
     }
     Conn c;
@@ -344,8 +365,8 @@ void App::open(Stack& stack, Instant now, const ConnectionPlan& plan) {
         if (const auto bound = stack.bind(c.socket, {.port = port})) c.socket = *bound;
     }
     value.conns.push_back(std::move(c));
-    live_.push_back({});
-    live_.back().write_at = now;
+    value.live.push_back({});
+    value.live.back().write_at = now;
     ++progress_;
 }
 
@@ -363,14 +384,14 @@ void App::connect(Stack& stack, std::size_t i, Instant now) {
         e != Error::no_ports) {
         throw Failure("connect fails only for want of an address or of room", std::string(name(e)));
     }
-    live_[i].write_at = now + milliseconds(static_cast<std::int64_t>(dice_.between(1, 200)));
+    value.live[i].write_at = now + milliseconds(static_cast<std::int64_t>(dice_.between(1, 200)));
 }
 
 void App::forget(Stack& stack, std::size_t i, Instant now) {
     (void)stack.close(value.conns[i].socket).value();
     value.conns.erase(value.conns.begin() + static_cast<std::ptrdiff_t>(i));
-    live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(i));
-    open_at_ = now + milliseconds(static_cast<std::int64_t>(dice_.between(1, 200)));
+    value.live.erase(value.live.begin() + static_cast<std::ptrdiff_t>(i));
+    value.open_at = now + milliseconds(static_cast<std::int64_t>(dice_.between(1, 200)));
 }
 
 bool App::accept(Stack& stack) {
@@ -379,7 +400,7 @@ bool App::accept(Stack& stack) {
         if (socket.error() != Error::would_block && socket.error() != Error::no_memory) {
             throw Failure("a listener stays one", std::string(name(socket.error())));
         }
-        may_accept_ = false;
+        value.may_accept = false;
         return false;
     }
     Conn c;
@@ -392,7 +413,7 @@ bool App::accept(Stack& stack) {
     if (c.peer >= plan_.host.size()) throw Failure("a connection comes from a host", label(c));
     keep_alive(stack, c, true);  // until the header says that nobody resets it
     value.conns.push_back(std::move(c));
-    live_.push_back({});
+    value.live.push_back({});
     ++progress_;
     trace_.add(now_, host_, What::accepted, socket->raw);
     return true;
@@ -415,7 +436,7 @@ void App::close_all(Stack& stack) {
     (void)stack.close(value.listener).value();
     (void)stack.close(value.udp).value();
     value.listener = value.udp = {};
-    may_accept_ = may_read_udp_ = false;
+    value.may_accept = value.may_read_udp = false;
 }
 
 std::string App::unfinished() const {

@@ -44,11 +44,25 @@ struct Conn {
     std::vector<std::uint64_t> nonces{};
 };
 
+/// What a connection waits for. Without a journal it begins anew with each life.
+struct Live {
+    bool may_read = true;
+    bool may_write = true;
+    Instant read_at{}, handle_at{}, write_at{};
+    bool was_restored = false;
+    std::vector<std::uint8_t> taken_early{};  ///< AppFault::takes_early
+    std::uint64_t received_before = 0, acknowledged_before = 0;
+};
+
 struct AppValue {
     SocketHandle listener{};
     SocketHandle udp{};
     std::vector<Conn> conns{};
     std::uint64_t datagrams_sent = 0;
+    std::vector<Live> live{};  ///< of each of conns
+    bool may_accept = true;
+    bool may_read_udp = true;
+    Instant open_at{}, datagram_at{};
 
     [[nodiscard]] const Conn* find(std::uint32_t id) const;
     [[nodiscard]] std::uint64_t digest() const;
@@ -79,11 +93,18 @@ class App {
     AppValue value{};
     AppFault fault = AppFault::none;
 
+    /// The value is that of a snapshot from now on, but for what says when it tries again: a clock does not go back.
+    void roll_back(AppValue to);
     /// A stack that nobody used before.
     void boot(Stack& stack);
     /// The value is that of the snapshot: claims what is its own, and compares it with what is there.
     void resume(Stack& stack, Instant now);
+    /// It was rolled back and did again what its journal holds; it does not know (DURABILITY 7). What it knows is compared
+    /// with what is there.
+    void on_replayed(Stack& stack);
     void on_ready(Stack& stack, SocketHandle socket);
+    /// What chance decides in the next step: the same seed, the same step.
+    void set_chance(std::uint64_t seed) { dice_ = Dice(seed); }
     /// When step() has something to do, as far as the application itself knows.
     [[nodiscard]] Instant next_work(Instant now, bool faults) const;
 
@@ -100,16 +121,6 @@ class App {
     [[nodiscard]] std::string unfinished() const;
 
   private:
-    /// What a connection waits for; begins anew with each life.
-    struct Live {
-        bool may_read = true;
-        bool may_write = true;
-        Instant read_at{}, write_at{};
-        bool was_restored = false;
-        std::vector<std::uint8_t> taken_early{};  ///< AppFault::takes_early
-        std::uint64_t received_before = 0, acknowledged_before = 0;
-    };
-
     [[nodiscard]] const ConnectionPlan& plan_of(const Conn& c) const { return plan_.connections[c.id - 1]; }
     [[nodiscard]] const SidePlan& side_of(const Conn& c) const;
     [[nodiscard]] std::uint64_t write_total(const Conn& c) const;
@@ -126,6 +137,8 @@ class App {
     void forget(Stack& stack, std::size_t i, Instant now);
     bool accept(Stack& stack);
     bool transfer(Stack& stack, std::size_t i, Instant now, const Everyone& all);
+    std::expected<std::size_t, Error> receive(Stack& stack, Conn& c);
+    std::expected<std::size_t, Error> peek_and_consume(Stack& stack, Conn& c);
     void handle(Stack& stack, Conn& c, const Everyone& all);
     void on_header(Stack& stack, Conn& c, const Everyone& all);
     bool write(Stack& stack, std::size_t i, Instant now, bool faults, const Everyone& all);
@@ -133,6 +146,8 @@ class App {
     void on_error(Stack& stack, Conn& c, Error error, const Everyone& all);
     void close(Stack& stack, Conn& c);
     void check(Stack& stack, std::size_t i);
+    void compare(const SocketInfo& info, std::size_t i) const;
+    void remember(const SocketInfo& info, std::size_t i);
     void set_options(Stack& stack, const Conn& c);
     void take_early(Stack& stack, SocketHandle socket);
     static void keep_alive(Stack& stack, const Conn& c, bool on);
@@ -144,10 +159,6 @@ class App {
     Trace& trace_;
     Dice dice_;      ///< live: not captured
     Instant now_{};  ///< of the step, for the trace
-    std::vector<Live> live_{};
-    bool may_accept_ = true;
-    bool may_read_udp_ = true;
-    Instant open_at_{}, datagram_at_{};
     std::uint64_t progress_ = 0;
 };
 

@@ -23,45 +23,58 @@ bool is_loss_of_connection(Error e) {
 
 bool App::transfer(Stack& stack, std::size_t i, Instant now, const Everyone& all) {
     Conn& c = value.conns[i];
-    Live& live = live_[i];
+    Live& live = value.live[i];
     if (!live.taken_early.empty()) {
         c.inbox.insert(c.inbox.end(), live.taken_early.begin(), live.taken_early.end());
         c.rx_taken += live.taken_early.size();
         live.taken_early.clear();
         return true;
     }
-    std::array<ByteView, 4> views;
-    const auto n = stack.peek(c.socket, views);
-    if (!n) {
+    const auto taken = plan_.host[host_].receives ? receive(stack, c) : peek_and_consume(stack, c);
+    if (!taken) {
         live.may_read = false;
-        if (n.error() == Error::end_of_stream) {
+        if (taken.error() == Error::end_of_stream) {
             c.eof = true;
             ++progress_;
             on_end(c, all);
             return true;
         }
-        if (is_loss_of_connection(n.error())) on_error(stack, c, n.error(), all);
+        if (is_loss_of_connection(taken.error())) on_error(stack, c, taken.error(), all);
         return false;
     }
+    if (*taken == 0) throw Failure("a read gives bytes or says why not", label(c));
+    c.rx_taken += *taken;
+    progress_ += *taken;
+    live.read_at = now + side_of(c).read_pause;
+    live.handle_at = now + side_of(c).handle_pause;
+    trace_.add(now, host_, What::transferred, c.id, *taken, c.rx_taken);
+    if (dice_.one_in(8)) check(stack, i);
+    return true;
+}
+
+std::expected<std::size_t, Error> App::receive(Stack& stack, Conn& c) {
+    std::vector<std::uint8_t> bytes(side_of(c).read_chunk);
+    const auto n = stack.receive(c.socket, bytes);
+    if (n) c.inbox.insert(c.inbox.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*n));
+    return n;
+}
+
+std::expected<std::size_t, Error> App::peek_and_consume(Stack& stack, Conn& c) {
+    std::array<ByteView, 4> views;
+    const auto n = stack.peek(c.socket, views);
+    if (!n) return std::unexpected(n.error());
     std::size_t taken = 0;
     for (std::size_t v = 0; v < *n; ++v) {
         const std::size_t part = std::min(views[v].size(), side_of(c).read_chunk - taken);
         c.inbox.insert(c.inbox.end(), views[v].begin(), views[v].begin() + static_cast<std::ptrdiff_t>(part));
         taken += part;
     }
-    if (taken == 0) throw Failure("peek gives bytes or says why not", label(c));
     if (fault == AppFault::takes_twice && c.rx_taken > 5000) {
         fault = AppFault::none;
-        c.rx_taken += taken;
-        return true;
+    } else if (taken != 0) {
+        (void)stack.consume(c.socket, taken).value();
     }
-    (void)stack.consume(c.socket, taken).value();
-    c.rx_taken += taken;
-    progress_ += taken;
-    live.read_at = now + side_of(c).read_pause;
-    trace_.add(now, host_, What::transferred, c.id, taken, c.rx_taken);
-    if (dice_.one_in(8)) check(stack, i);
-    return true;
+    return taken;
 }
 
 void App::handle(Stack& stack, Conn& c, const Everyone& all) {
@@ -112,9 +125,9 @@ bool App::write(Stack& stack, std::size_t i, Instant now, bool faults, const Eve
     for (std::uint64_t k = 0; k < want; ++k) bytes[k] = content(drafted, c.tx_done + k);
     drafted.nonces.swap(c.nonces);
     const auto n = stack.send(c.socket, bytes, dice_.one_in(8));
-    live_[i].write_at = now + side_of(c).write_pause;
+    value.live[i].write_at = now + side_of(c).write_pause;
     if (!n) {
-        live_[i].may_write = false;
+        value.live[i].may_write = false;
         if (is_loss_of_connection(n.error())) on_error(stack, c, n.error(), all);
         // Nothing was given away: what is written instead, later, need not be the same.
         c.nonces.resize((c.tx_done + block_bytes - 1) / block_bytes);
@@ -166,38 +179,42 @@ void App::close(Stack& stack, Conn& c) {
 /// The handle's stream offsets are the application's positions (DURABILITY 3), and a restored connection that
 /// heard its peer has a verdict.
 void App::check(Stack& stack, std::size_t i) {
+    const auto info = stack.info(value.conns[i].socket);
+    if (!info) throw Failure("a handle stays valid", label(value.conns[i]));
+    compare(*info, i);
+}
+
+void App::compare(const SocketInfo& info, std::size_t i) const {
     const Conn& c = value.conns[i];
-    const auto info = stack.info(c.socket);
-    if (!info) throw Failure("a handle stays valid", label(c));
-    if (info->error != Error::invalid || info->phase == TcpPhase::closed) return;
-    if (info->rx_consumed != c.rx_taken || info->tx_accepted != c.tx_done) {
+    if (info.error != Error::invalid || info.phase == TcpPhase::closed) return;
+    if (info.rx_consumed != c.rx_taken || info.tx_accepted != c.tx_done) {
         throw Failure("stream offsets are the application's positions",
                       label(c) + " took " + std::to_string(c.rx_taken) + " of " +
-                          std::to_string(info->rx_consumed) + ", wrote " + std::to_string(c.tx_done) +
-                          " of " + std::to_string(info->tx_accepted));
+                          std::to_string(info.rx_consumed) + ", wrote " + std::to_string(c.tx_done) +
+                          " of " + std::to_string(info.tx_accepted));
     }
-    const Live& live = live_[i];
-    const bool heard = info->rx_consumed + info->receive_queue_bytes > live.received_before ||
-                       info->tx_acknowledged > live.acknowledged_before;
-    if (live.was_restored && heard && info->verdict != Verdict::resumed && info->verdict != Verdict::closed) {
+    const Live& live = value.live[i];
+    const bool heard = info.rx_consumed + info.receive_queue_bytes > live.received_before ||
+                       info.tx_acknowledged > live.acknowledged_before;
+    if (live.was_restored && heard && info.verdict != Verdict::resumed && info.verdict != Verdict::closed) {
         throw Failure("a restored connection that goes on has a verdict",
-                      label(c) + ": " + std::string(name(info->verdict)));
+                      label(c) + ": " + std::string(name(info.verdict)));
     }
 }
 
 // --- datagrams: may be lost, doubled or reordered, but not be wrong ---
 
 bool App::exchange_datagrams(Stack& stack, Instant now, bool faults, const Everyone& all) {
-    if (may_read_udp_) {
+    if (value.may_read_udp) {
         if (!stack.peek_datagram(value.udp)) {
-            may_read_udp_ = false;
+            value.may_read_udp = false;
             return false;
         }
         read_datagram(stack, all);
         return true;
     }
-    if (!faults || plan_.host[host_].udp_interval.ns == 0 || datagram_at_ > now) return false;
-    datagram_at_ = now + plan_.host[host_].udp_interval;
+    if (!faults || plan_.host[host_].udp_interval.ns == 0 || value.datagram_at > now) return false;
+    value.datagram_at = now + plan_.host[host_].udp_interval;
     std::vector<std::uint8_t> bytes(8 + dice_.below(1000));
     for (std::size_t k = 0; k < bytes.size(); ++k) {
         bytes[k] = k < 8 ? static_cast<std::uint8_t>(value.datagrams_sent >> (8 * k))

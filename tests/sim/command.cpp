@@ -11,7 +11,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "sim/journaled.hpp"
 #include "sim/run.hpp"
 #include "sim/self_test.hpp"
 #include "sim/shrink.hpp"
@@ -40,8 +39,29 @@ double in_seconds(Instant t) { return static_cast<double>(t.ns) / 1e9; }
 
 struct Job {
     std::uint64_t seed = 0;
-    bool small = false;
+    Setting setting = Setting::all;
 };
+
+struct Word {
+    Setting setting;
+    std::string_view text;
+};
+/// Of a line in a file of seeds, and of an option.
+constexpr Word words[] = {{Setting::small, "small"}, {Setting::journal, "journal"}};
+
+Job read_job(const std::string& line) {
+    for (const Word& w : words) {
+        if (line.starts_with(w.text)) return {std::stoull(line.substr(w.text.size())), w.setting};
+    }
+    return {std::stoull(line)};
+}
+
+std::string option_of(Setting setting) {
+    for (const Word& w : words) {
+        if (w.setting == setting) return " --" + std::string(w.text);
+    }
+    return "";
+}
 
 class Command {
   public:
@@ -56,7 +76,7 @@ class Command {
             if (!play(job)) return finish();
         }
         for (std::uint64_t i = 0; is_more(i); ++i) {
-            if (!play({first + i, options_.small})) return finish();
+            if (!play({first + i, setting()})) return finish();
         }
         if (totals_.seeds == 0) {
             std::fprintf(stderr, "nothing to do: give --seed, --seeds, --minutes, --regressions or --self-test\n");
@@ -77,23 +97,24 @@ class Command {
         std::random_device device;
         return (std::uint64_t{device()} << 16 | (device() & 0xffff)) + 1;
     }
+    [[nodiscard]] Setting setting() const {
+        return options_.small ? Setting::small : options_.journal ? Setting::journal : Setting::all;
+    }
     /// One a line; "small 42" is seed 42 in the small world.
     [[nodiscard]] std::vector<Job> listed() const {
         std::vector<Job> jobs;
-        if (options_.seed != 0) jobs.push_back({options_.seed, options_.small});
+        if (options_.seed != 0) jobs.push_back({options_.seed, setting()});
         if (options_.regressions.empty()) return jobs;
         std::ifstream in(options_.regressions);
         for (std::string line; std::getline(in, line);) {
-            if (line.empty() || line[0] == '#') continue;
-            const bool small = line.starts_with("small ");
-            jobs.push_back({std::stoull(small ? line.substr(6) : line), small});
+            if (!line.empty() && line[0] != '#') jobs.push_back(read_job(line));
         }
         return jobs;
     }
     /// False: it failed, and that was enough.
     bool play(const Job& job) {
         current_seed = job.seed;
-        RunOptions run_options{.seed = job.seed, .verbose = options_.verbose && options_.whole, .small = job.small};
+        RunOptions run_options{.seed = job.seed, .verbose = options_.verbose && options_.whole, .setting = job.setting};
         if (options_.whole) run_options.pcap = options_.pcap;
         const Outcome o = sim::run(run_options);
         add(o);
@@ -118,11 +139,10 @@ class Command {
         ++failures_;
         std::fprintf(stderr, "seed %llu FAILED at %.6f s: %s\n  %s\n", number(job.seed), in_seconds(o.end),
                      o.property.c_str(), o.detail.c_str());
-        const char* world = job.small ? " --small" : "";
         Outcome shown = o;
         if (!options_.whole) {
-            const Shrunk s = shrink({.seed = job.seed, .small = job.small}, o);
-            RunOptions again{.seed = job.seed, .verbose = options_.verbose, .small = job.small, .without = s.without};
+            const Shrunk s = shrink({.seed = job.seed, .setting = job.setting}, o);
+            RunOptions again{.seed = job.seed, .verbose = options_.verbose, .setting = job.setting, .without = s.without};
             again.pcap = options_.pcap;
             shown = sim::run(again);
             std::fprintf(stderr, "without what is not needed (%s), in %u runs: at %.6f s: %s\n  %s\n",
@@ -131,7 +151,7 @@ class Command {
         }
         if (!options_.verbose) std::fprintf(stderr, "%s", shown.tail.c_str());
         std::fprintf(stderr, "repeat: %s --seed %llu%s --verbose   (--whole: everything that happened)\n",
-                     options_.name.c_str(), number(job.seed), world);
+                     options_.name.c_str(), number(job.seed), option_of(job.setting).c_str());
         if (!options_.pcap.empty()) std::fprintf(stderr, "capture: %s\n", options_.pcap.c_str());
     }
     void progress() {
@@ -163,33 +183,6 @@ class Command {
 
 }  // namespace
 
-namespace {
-
-int execute_journaled(const CommandOptions& options) {
-    for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_signal);
-    const std::uint64_t first = options.seed != 0 ? options.seed : options.first;
-    const std::uint64_t seeds = options.seed != 0 ? 1 : options.seeds;
-    std::uint64_t failures = 0, restores = 0, conversations = 0, segments = 0, done = 0;
-    for (; done < seeds && (failures == 0 || options.keep_going); ++done) {
-        current_seed = first + done;
-        const JournaledOutcome o = run_journaled(current_seed);
-        restores += o.restores, conversations += o.conversations, segments += o.segments;
-        const bool is_twice = options.twice_every != 0 && done % options.twice_every == 0;
-        const bool is_same = !is_twice || run_journaled(current_seed).hash == o.hash;
-        if (options.verbose) std::printf("hash %016llx\n", number(o.hash));
-        if (o.ok && is_same) continue;
-        ++failures;
-        std::fprintf(stderr, "seed %llu FAILED: %s %s\nrepeat: %s --journal --seed %llu\n", number(current_seed),
-                     o.ok ? "the same seed gave other frames" : o.property.c_str(), o.detail.c_str(), options.name.c_str(),
-                     number(current_seed));
-    }
-    std::fprintf(stderr, "journal: seeds=%llu failures=%llu restores=%llu conversations=%llu segments=%llu\n", number(done),
-                 number(failures), number(restores), number(conversations), number(segments));
-    return failures == 0 && done != 0 ? 0 : 1;
-}
-
-}  // namespace
-
 void add_options(CLI::App& cli, CommandOptions& o) {
     cli.add_option("--seed", o.seed, "Run this one");
     cli.add_option("--seeds", o.seeds, "Run that many");
@@ -199,7 +192,7 @@ void add_options(CLI::App& cli, CommandOptions& o) {
     cli.add_option("--regressions", o.regressions, "Run the seeds in a file, one a line")->check(CLI::ExistingFile);
     cli.add_option("--twice-every", o.twice_every, "Run every n-th seed twice and compare the traces");
     cli.add_option("--pcap", o.pcap, "Write what is on the wire of the seed that fails, or of --seed");
-    cli.add_flag("--journal", o.journal, "A program under a journal, rolled back and replayed (with --seed or --seeds)");
+    cli.add_flag("--journal", o.journal, "Every host keeps a journal");
     cli.add_flag("--small", o.small, "Two hosts, and the faults of the first version");
     cli.add_flag("--verbose", o.verbose, "Print the trace (with --seed)");
     cli.add_flag("--whole", o.whole, "Show a failure as it came, not made smaller");
@@ -209,7 +202,6 @@ void add_options(CLI::App& cli, CommandOptions& o) {
 
 int execute(const CommandOptions& options) {
     if (options.self_test) return self_test() ? 0 : 1;
-    if (options.journal) return execute_journaled(options);
     return Command(options).run();
 }
 

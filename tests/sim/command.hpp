@@ -19,8 +19,8 @@ struct CommandOptions {
     std::uint64_t twice_every = 0;
     std::string regressions{};
     std::string pcap{};
-    bool journal = false;              ///< the program under a journal (journaled.hpp)
-    bool fresh = false, small = false, verbose = false, keep_going = false, whole = false, self_test = false;
+    bool small = false, journal = false;  ///< Setting
+    bool fresh = false, verbose = false, keep_going = false, whole = false, self_test = false;
 };
 
 void add_options(CLI::App& cli, CommandOptions& options);

@@ -101,7 +101,8 @@ void draw_deaths(Dice& d, HostPlan& h, Instant faults_end) {
     h.downtime_max = one_of(d, {nanoseconds(0), milliseconds(1), milliseconds(200), seconds(5), seconds(60)});
     h.outage_is = one_of(d, {Outage::unknown, Outage::by_wall_clock, Outage::exact});
     if (d.percent(20)) h.attach_percent = 50;
-    for (unsigned& permille : h.crash_permille) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Place::journal); ++i) {
+        unsigned& permille = h.crash_permille[i];
         if (d.percent(35)) permille = static_cast<unsigned>(any_size(d, 1, 60));
     }
     for (std::uint64_t n = d.below(h.crashes + 1); n != 0; --n) {
@@ -261,9 +262,95 @@ void draw_more(Dice& d, Plan& plan) {
     }
 }
 
+/// Snapshots may be as rare as every minute: what is promised meanwhile is in the journal.
+void draw_journal(Dice& d, HostPlan& h) {
+    h.config.policy = DurabilityPolicy::journal;
+    if (!h.takes_cuts) draw_cuts(d, h), draw_storage(d, h);
+    if (!h.on_demand && d.percent(50)) h.cut_interval = any_time(d, milliseconds(1), seconds(60));
+    h.attach_percent = 0;  // an arena that survived has no use for it
+    h.udp_held = d.percent(50);
+    JournalPlan& j = h.journal;
+    j.capacity = one_of(d, {1U << 20, 2U << 20, 8U << 20});
+    if (d.percent(75)) {
+        j.write_min = any_time(d, microseconds(1), milliseconds(2));
+        j.write_max = any_time(d, j.write_min, j.write_min * 50);
+    }
+    if (d.percent(30)) j.write_error_percent = static_cast<unsigned>(any_size(d, 1, 20));
+    j.broken_max = any_time(d, milliseconds(1), seconds(3));
+    if (d.percent(50)) j.replay_pause_max = any_time(d, microseconds(1), milliseconds(1));
+    if (h.life != Life::steady && d.percent(50))
+        h.crash_permille[static_cast<std::size_t>(Place::journal)] = static_cast<unsigned>(any_size(d, 1, 100));
+}
+
+void draw_journals(Dice& d, Plan& plan, bool is_everywhere) {
+    if (is_everywhere && std::none_of(plan.host.begin(), plan.host.end(),
+                                      [](const HostPlan& h) { return h.life == Life::crashing; })) {
+        plan.host[0].life = Life::crashing;
+        draw_deaths(d, plan.host[0], plan.faults_end);
+    }
+    for (HostPlan& h : plan.host) {
+        if (is_everywhere || d.percent(25)) draw_journal(d, h);
+    }
+}
+
+/// Snapshots as rare as every minute and no journal: everything takes minutes. So there is less of it, and faults, work and
+/// patience are stretched, as whoever has such snapshots would configure it.
+void draw_rare(Dice& d, Plan& plan) {
+    if (!d.percent(8)) return;
+    const auto stretch = std::max<std::int64_t>(
+        1, std::min(static_cast<std::int64_t>(d.between(2, 20)), seconds(240).ns / plan.faults_end.ns));
+    const auto later_on = [&](Instant& t) { t.ns *= stretch; };
+    later_on(plan.faults_end);
+    plan.stray_interval = plan.stray_interval * stretch;
+    for (Blackout& b : plan.blackouts) later_on(b.from), later_on(b.until);
+    for (Narrow& n : plan.narrows) later_on(n.from), later_on(n.until);
+    for (HostPlan& h : plan.host) {
+        if (h.takes_cuts && !h.on_demand && h.config.policy == DurabilityPolicy::snapshot)
+            h.cut_interval = any_time(d, seconds(3), seconds(60));
+        h.udp_interval = h.udp_interval * stretch;
+        for (Instant& at : h.crash_at) later_on(at);
+        for (Card& c : h.cards) later_on(c.at);
+        // The peer of such a host waits for its commits, too.
+        h.config.tcp.synack_give_up = seconds(7200);
+        h.config.tcp.syn_cookie_lifetime = seconds(600);
+    }
+    for (ConnectionPlan& c : plan.connections) {
+        later_on(c.start);
+        if (c.kind == Kind::request_response) {
+            c.up = header_bytes + 2 * c.request;
+            c.down = 2 * std::uint64_t{c.response};
+        } else {
+            c.up = std::min<std::uint64_t>(c.up, 20'000), c.down = std::min<std::uint64_t>(c.down, 20'000);
+        }
+        for (SidePlan& s : c.side) {  // a window's worth for each commit
+            s.max_segment = 0;
+            if (s.receive_buffer != 0) s.receive_buffer = std::max(s.receive_buffer, 8192U);
+            if (s.send_buffer != 0) s.send_buffer = std::max(s.send_buffer, 8192U);
+        }
+    }
+}
+
+/// Applications that read in other ways, and think for a while about what they have read; cards that are replaced, while connections last.
+void draw_inside(Dice& d, Plan& plan) {
+    const auto window = static_cast<std::uint64_t>(plan.faults_end.ns);
+    for (HostPlan& h : plan.host) {
+        for (std::uint64_t n = d.percent(20) ? d.between(1, 3) : 0; n != 0; --n)
+            h.cards.push_back({{static_cast<std::int64_t>(d.below(window))}, static_cast<std::uint16_t>(d.between(1280, 1500))});
+        std::sort(h.cards.begin(), h.cards.end(), [](const Card& a, const Card& b) { return a.at < b.at; });
+        h.receives = d.percent(40);
+        // Short, so that a path's old size is tried again within a run.
+        if (d.percent(50)) h.config.ip.path_mtu_lifetime = any_time(d, milliseconds(100), seconds(20));
+    }
+    for (ConnectionPlan& c : plan.connections) {
+        for (SidePlan& s : c.side) {
+            if (d.percent(20)) s.handle_pause = any_time(d, microseconds(100), milliseconds(500));
+        }
+    }
+}
+
 }  // namespace
 
-Plan draw(std::uint64_t seed, bool small) {
+Plan draw(std::uint64_t seed, Setting setting) {
     Dice d(seed);
     Plan plan;
     plan.seed = seed;
@@ -282,8 +369,14 @@ Plan draw(std::uint64_t seed, bool small) {
         plan.connections.push_back(draw_connection(d, plan, id, many));
     }
     // From another stream of numbers: what comes from the first one stays as it is.
-    if (Dice more(seed ^ 0x6d6f'7265); !small) draw_more(more, plan);
-    if (Dice outside(seed ^ 0x6f75'7473); !small) draw_outside(outside, plan);
+    if (setting == Setting::small) return plan;
+    Dice more(seed ^ 0x6d6f'7265), outside(seed ^ 0x6f75'7473), journals(seed ^ 0x6a6f'7572);
+    Dice inside(seed ^ 0x696e'7369), rare(seed ^ 0x7261'7265);
+    draw_more(more, plan);
+    draw_outside(outside, plan);
+    draw_inside(inside, plan);
+    draw_journals(journals, plan, setting == Setting::journal);
+    draw_rare(rare, plan);
     return plan;
 }
 

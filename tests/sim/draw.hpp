@@ -52,8 +52,23 @@ enum class Life : std::uint8_t {
 /// forget, or its clock on the wire would stand where it has been.
 enum class Outage : std::uint8_t { unknown, by_wall_clock, exact };
 
+/// Of a host under policy journal.
+struct JournalPlan {
+    std::uint64_t capacity = 8U << 20;    ///< bytes of its store
+    Duration write_min{}, write_max{};    ///< until what was written is durable
+    unsigned write_error_percent = 0;     ///< writes that fail
+    Duration broken_max{};                ///< how long the store takes nothing after one, at most
+    Duration replay_pause_max{};          ///< between two turns that are replayed
+};
+
 /// Where in a host's life a crash is tried besides the drawn instants; permille for each such place.
-enum class Place : std::uint8_t { poll, transfer, handler, cut, encode, durable, committed, restore, count_ };
+enum class Place : std::uint8_t { poll, transfer, handler, cut, encode, durable, committed, restore, journal, count_ };
+
+/// The network card is replaced by one that takes frames of another size.
+struct Card {
+    Instant at{};
+    std::uint16_t mtu = 1500;
+};
 
 struct HostPlan {
     StackConfig config{};
@@ -82,6 +97,9 @@ struct HostPlan {
     std::uint32_t backlog = 8;
     bool udp_held = false;
     Duration udp_interval{};  ///< 0: no datagrams
+    JournalPlan journal{};
+    bool receives = false;      ///< reads into a buffer of its own, instead of looking and then consuming
+    std::vector<Card> cards{};  ///< in order
 };
 
 enum class Kind : std::uint8_t {
@@ -101,6 +119,7 @@ struct SidePlan {
     std::uint32_t write_chunk = 65536;
     Duration read_pause{};
     Duration write_pause{};
+    Duration handle_pause{};  ///< what was read is in hand so long
     bool no_delay = false;
     bool quick_ack = false;
     std::uint32_t receive_buffer = 0;  ///< 0: the default
@@ -138,7 +157,13 @@ struct Plan {
     std::vector<ConnectionPlan> connections{};
 };
 
-/// `small`: two hosts, and the faults that the first version knew; what a seed meant then it means there for ever.
-Plan draw(std::uint64_t seed, bool small = false);
+/// Which worlds are drawn.
+enum class Setting : std::uint8_t {
+    all,
+    small,    ///< two hosts, and the faults that the first version knew; what a seed meant then it means there for ever
+    journal,  ///< every host keeps a journal, and one at least dies
+};
+
+Plan draw(std::uint64_t seed, Setting setting = Setting::all);
 
 }  // namespace keepnet::sim

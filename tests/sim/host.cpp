@@ -9,6 +9,7 @@ namespace keepnet::sim {
 
 namespace {
 
+constexpr std::size_t ethernet_bytes = 14;
 constexpr std::size_t nic_queue_max = 256;  ///< frames; what comes on top is lost, as in any card
 
 }  // namespace
@@ -16,7 +17,7 @@ constexpr std::size_t nic_queue_max = 256;  ///< frames; what comes on top is lo
 // --- the card ---
 
 LinkCapabilities Nic::capabilities() const {
-    return {.mtu = host_.plan().mtu,
+    return {.mtu = mtu,
             .mac = {{0x02, 0, 0, 0, 0, static_cast<std::uint8_t>(host_.index_ + 1)}}};
 }
 
@@ -43,6 +44,13 @@ std::size_t Nic::transmit(std::span<const TxFrame> frames) {
     for (std::size_t n = 0; n < room; ++n) {
         Frame frame(frames[n].header.begin(), frames[n].header.end());
         for (const ByteView slice : frames[n].payload) frame.insert(frame.end(), slice.begin(), slice.end());
+        if (frame.size() > ethernet_bytes + mtu) {
+            // It was made for the card that was there before; this one throws it away.
+            if (host_.now_ - replaced_at > seconds(1))
+                throw Failure("no frame is larger than the card takes", std::to_string(frame.size()) + " bytes");
+            host_.trace_.frame(host_.now_, host_.index_, What::frame_lost, frame);
+            continue;
+        }
         host_.transmitted(std::move(frame));
     }
     return room;
@@ -61,6 +69,9 @@ Host::Host(const Plan& plan, unsigned index, Trace& trace, Network& network, Mon
       nic_(*this),
       app_(plan, index, trace),
       deaths_left_(plan.host[index].crashes) {
+    nic_.mtu = plan.host[index].mtu;
+    if (plan.host[index].config.policy == DurabilityPolicy::journal)
+        journaled_ = std::make_unique<Journaled>(*this, plan.host[index].journal.capacity);
     compares_increments_ = judge_.one_in(10);
 }
 
@@ -109,6 +120,17 @@ void Host::deliver(Instant now, Frame frame) {
     poll_at_ = earlier(poll_at_, now + within(plan().poll_latency));
 }
 
+void Host::set_durable(const Stamped& record) {
+    durable_ = record;
+    monitor_.set_durable(index_, record.ends);
+}
+
+void Host::advance_durable(const Stamped& record) {
+    if (record.number < durable_.number) return;
+    durable_ = record;
+    monitor_.advance_durable(index_, record.ends);
+}
+
 void Host::stop_faults(Instant now) {
     deaths_left_ = 0;
     if (!up_) up_at_ = now;
@@ -129,6 +151,8 @@ void Host::reschedule(Instant now) {
         cut_at_ = later(now, last_cut_ + std::max(plan().cut_interval, milliseconds(500)));
     } else if (!plan().on_demand) {
         cut_at_ = changed_ ? later(now, last_cut_ + plan().cut_interval) : never;
+        // The journal is full, or has nothing yet to go on from.
+        if (journaled_ && stack_->commit_wanted() != never) cut_at_ = now;
     } else if (stack_->commit_wanted() == never) {
         cut_at_ = never;
     } else if (cut_at_ == never) {
@@ -141,8 +165,9 @@ Instant Host::due(Due what, Instant now, bool faults) const {
         case Due::poll:
             return poll_at_;
         case Due::app:
-            return app_.next_work(now, faults);
+            return is_replaying() ? journaled_->replay_at : app_.next_work(now, faults);
         case Due::cut:
+            if (is_replaying()) return never;
             return pending_.size() < 2 && (pending_.empty() || !pending_.back()->encoder) ? cut_at_ : never;
         case Due::encode:
             return !pending_.empty() && pending_.back()->encoder ? now : never;
@@ -159,6 +184,10 @@ Instant Host::due(Due what, Instant now, bool faults) const {
         }
         case Due::ready:
             return ready_at_;
+        case Due::journal:
+            return journaled_ ? earlier(journaled_->written_at, journaled_->works_at) : never;
+        case Due::card:
+            return next_card_ < plan().cards.size() ? plan().cards[next_card_].at : never;
         case Due::count_:
             break;
     }
@@ -194,7 +223,9 @@ void Host::perform(Due what, Instant now, bool faults) {
             poll(now);
             return maybe_die(Place::poll, now, faults);
         case Due::app: {
-            const App::Did did = app_.step(*stack_, now, faults, *everyone_);
+            if (is_replaying()) return replay(now, faults);
+            const App::Did did = journaled_ ? program_turn(app_, Turn::step, now, faults)
+                                            : app_.step(*stack_, now, faults, *everyone_);
             changed_ = changed_ || did != App::Did::nothing;
             if (did == App::Did::transfer) maybe_die(Place::transfer, now, faults);
             if (did == App::Did::handler) maybe_die(Place::handler, now, faults);
@@ -219,9 +250,24 @@ void Host::perform(Due what, Instant now, bool faults) {
             ready_at_ = never;
             stack_->ready(dice_.one_in(2));
             return trace_.add(now, index_, What::ready);
+        case Due::journal:
+            return end_write(now, faults);
+        case Due::card:
+            return replace_card(now);
         case Due::count_:
             return;
     }
+}
+
+/// What the old card had in its queue is lost with it.
+void Host::replace_card(Instant now) {
+    nic_.inbound.clear();
+    nic_.mtu = plan().cards[next_card_++].mtu;
+    nic_.replaced_at = now;
+    trace_.add(now, index_, What::card, nic_.mtu);
+    (void)stack_->detach_device(1).value();
+    if (!stack_->attach_device(nic_, {.link_local = plan().link_local})) throw Failure("a device can be replaced", "");
+    poll_at_ = earlier(poll_at_, now + within(plan().poll_latency));
 }
 
 std::string Host::leftovers() const {

@@ -18,6 +18,7 @@
 #include "sim/monitor.hpp"
 #include "sim/network.hpp"
 #include "support/arena.hpp"
+#include "support/journal_store.hpp"
 
 namespace keepnet::sim {
 
@@ -33,7 +34,24 @@ class Nic final : public LinkDevice {
     std::size_t transmit(std::span<const TxFrame> frames) override;
 
     std::deque<Frame> inbound{};
+    std::uint16_t mtu = 1500;
+    Instant replaced_at{-1'000'000'000'000};
     bool refused = false;  ///< since the last poll
+
+  private:
+    Host& host_;
+};
+
+/// Where a host's journal goes. It outlives the host's stacks, too.
+class JournalDisk final : public JournalStore {
+  public:
+    JournalDisk(Host& host, std::size_t capacity) : store(capacity), host_(host) { store.is_instant = false; }
+    [[nodiscard]] std::uint64_t capacity() const override { return store.capacity(); }
+    bool write(Lsn at, ByteView bytes) override;
+    Status status() override { return store.status(); }
+    void truncate(Lsn lsn) override { store.truncate(lsn); }
+
+    test::TestJournalStore store;
 
   private:
     Host& host_;
@@ -51,6 +69,7 @@ struct Tally {
     std::uint64_t crashes = 0, fresh_starts = 0, restores = 0, attaches = 0, suspends = 0;
     std::uint64_t cuts = 0, overruns = 0, abandoned = 0, commits = 0, decoded = 0, failed_writes = 0;
     std::uint64_t increments = 0;
+    std::uint64_t journal_writes = 0, journal_failures = 0, torn_records = 0, replays = 0, replayed_turns = 0;
 
     void add(const Tally& t);
     [[nodiscard]] std::string text() const;
@@ -72,7 +91,7 @@ class Host {
 
     [[nodiscard]] bool is_up() const { return up_; }
     /// Up, and not about to exit.
-    [[nodiscard]] bool is_settled() const { return up_ && !suspending_; }
+    [[nodiscard]] bool is_settled() const { return up_ && !suspending_ && !is_replaying(); }
     [[nodiscard]] App& app() { return app_; }
     [[nodiscard]] const App& app() const { return app_; }
     [[nodiscard]] Stack& stack() { return *stack_; }
@@ -86,6 +105,7 @@ class Host {
 
   private:
     friend class Nic;
+    friend class JournalDisk;
 
     /// Takes so many bytes, and then fails, as a full or a bad disk does.
     struct Disk final : checkpoint::Sink {
@@ -93,13 +113,19 @@ class Host {
         std::vector<std::uint8_t> bytes{};
         std::size_t room = SIZE_MAX;
     };
+    /// The ends of the streams, and how many such records the host had made before.
+    struct Stamped {
+        Monitor::Record ends{};
+        std::uint64_t number = 0;
+    };
     /// A snapshot on its way to the storage.
     struct Pending {
         CutId cut = 0;
         Instant cut_at{};
         AppValue app{};
-        Monitor::Record record{};
+        Stamped record{};
         std::optional<std::uint64_t> digest{};  ///< of the stack, for some cuts
+        Lsn journal_lsn = 0;                    ///< the cut's place in the journal
         Disk sink{};
         std::vector<std::uint8_t> increment{};  ///< the same cut on the last one, to compare
         std::optional<checkpoint::Encoder> encoder{};
@@ -112,22 +138,46 @@ class Host {
         std::vector<std::uint8_t> snapshot{};
         std::optional<test::Arena> arena{};  ///< the arena itself survived, instead
         AppValue app{};
-        Monitor::Record record{};
+        Stamped record{};
         Instant at{};
     };
-    enum class Due : std::uint8_t { poll, app, cut, encode, storage, tell, die, ready, count_ };
+    /// Under policy journal. The application's last state stays what it is through death and replay, for the others to
+    /// compare with; the one that was rolled back does again what the journal holds, and then takes its place.
+    struct Journaled {
+        Journaled(Host& host, std::size_t capacity) : disk(host, capacity) {}
+        JournalDisk disk;
+        test::Arena memory{Journal::memory_bytes_min};
+        std::uint64_t id = 0;
+        std::optional<Journal> journal{};
+        std::unique_ptr<App> replaying{};
+        Stamped ends{};              ///< of the record on its way to the disk
+        Lsn ends_at = UINT64_MAX;    ///< where it goes
+        Instant written_at = never;  ///< when the disk has it
+        Instant works_at = never;    ///< when a disk that fails works again
+        Instant replay_at{};
+    };
+    /// A turn of a program under a journal.
+    enum class Turn : std::uint8_t { step, ready };
+    enum class Due : std::uint8_t { poll, app, cut, encode, storage, tell, die, ready, journal, card, count_ };
 
     [[nodiscard]] const HostPlan& plan() const { return plan_.host[index_]; }
-    [[nodiscard]] bool is_held() const { return plan().config.policy == DurabilityPolicy::snapshot; }
+    [[nodiscard]] bool is_held() const { return plan().config.policy != DurabilityPolicy::none; }
+    [[nodiscard]] bool is_replaying() const { return journaled_ && journaled_->replaying; }
     [[nodiscard]] Instant host_time(Instant sim) const { return sim + skew_; }
     [[nodiscard]] Instant sim_time(Instant host) const { return host == never ? never : host - skew_; }
     [[nodiscard]] Instant due(Due what, Instant now, bool faults) const;
     void perform(Due what, Instant now, bool faults);
     void reschedule(Instant now);
+    void replace_card(Instant now);
     Duration within(Duration most) {
         return {static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(most.ns) + 1))};
     }
     void transmitted(Frame frame);
+    Stamped ends_now() { return {ends_of(*stack_), ++records_}; }
+    /// What a life begins with.
+    void set_durable(const Stamped& record);
+    /// What a commit adds, unless something later is durable already.
+    void advance_durable(const Stamped& record);
     [[nodiscard]] Monitor::Facts facts_of(ByteView frame) const;
 
     // host_storage.cpp
@@ -146,6 +196,18 @@ class Host {
     void make_image(Pending& p);
     checkpoint::EncodeOptions encode_options(const Pending& p) const;
 
+    // host_journal.cpp
+    void create_journal();
+    void open_journal();
+    void lose_journal();
+    void note_ends(Lsn at);
+    void begin_write();
+    void end_write(Instant now, bool faults);
+    App::Did program_turn(App& app, Turn what, Instant now, bool faults);
+    void begin_replay(Instant now);
+    void replay(Instant now, bool faults);
+    void end_replay(Instant now);
+
     // host_life.cpp
     void maybe_die(Place place, Instant now, bool faults);
     void begin_death(Instant now);
@@ -156,7 +218,9 @@ class Host {
     void create(Instant now);
     void restore(Instant now);
     void attach(Instant now);
-    void check_sockets(const std::vector<checkpoint::SocketReport>& reports) const;
+    void check_verdicts(const std::vector<checkpoint::SocketReport>& reports) const;
+    void check_sockets() const;
+    void check_kept() const;
     void check_promises(const Host& peer) const;
     std::array<std::uint8_t, 32> entropy();
 
@@ -175,6 +239,9 @@ class Host {
     std::optional<Stack> stack_;
     std::deque<std::unique_ptr<Pending>> pending_;
     std::optional<Image> image_;
+    std::unique_ptr<Journaled> journaled_;
+    std::uint64_t records_ = 0;  ///< of stream ends
+    Stamped durable_{};          ///< the last one that is
     IncrementCheck increments_;
     Tally tally_;
 
@@ -192,7 +259,7 @@ class Host {
     bool suspending_ = false;
     bool draining_ = false;
     unsigned deaths_left_ = 0;
-    std::size_t next_death_ = 0;
+    std::size_t next_death_ = 0, next_card_ = 0;
     std::uint64_t cookies_before_ = 0;
 };
 

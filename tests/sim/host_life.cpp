@@ -24,6 +24,7 @@ void Host::maybe_die(Place place, Instant now, bool faults) {
 
 void Host::begin_death(Instant now) {
     if (deaths_left_ == 0 || suspending_) return;
+    if (plan().life == Life::orderly && is_replaying()) return;  // there is nothing to save before it has ended
     --deaths_left_;
     if (plan().life == Life::crashing) return crash(now, 0);
     if (dice_.one_in(2)) {
@@ -45,11 +46,12 @@ void Host::crash(Instant now, std::uint64_t where) {
     check_torn_writes();
     pending_.clear();  // its encoders before the arena
     stack_.reset();
+    if (journaled_) lose_journal();
     const bool arena_survives = where == 0 && dice_.percent(plan().attach_percent);
     if (arena_survives) {
         image_ = Image{{}, std::move(arena_), app_.value, {}, now};
-    } else if (fault != HostFault::keeps_application) {
-        app_.value = image_ ? image_->app : AppValue{};
+    } else if (fault != HostFault::keeps_application && !(journaled_ && image_)) {
+        app_.roll_back(image_ ? image_->app : AppValue{});
     }
     arena_ = {};
     nic_.inbound.clear();
@@ -111,7 +113,11 @@ void Host::come_up(Instant now, std::span<const std::unique_ptr<Host>> all) {
         if (plan().link_local) (void)stack_->add_address(1, link_local_of(index_), 64).value();
         app_.boot(*stack_);
     } else {
-        app_.resume(*stack_, now);
+        if (journaled_) {
+            begin_replay(now);
+        } else {
+            app_.resume(*stack_, now);
+        }
         ready_at_ = now + (dice_.one_in(2) ? Duration{} : within(plan().ready_max));
         for (const auto& peer : all) {
             if (peer->index_ != index_ && peer->is_up()) check_promises(*peer);
@@ -128,7 +134,8 @@ void Host::create(Instant now) {
                               {.now = host_time(now), .entropy = entropy(), .arena_is_zeroed = true});
     if (!made) throw Failure("a stack can be made", std::string(name(made.error())));
     stack_.emplace(std::move(*made));
-    monitor_.set_durable(index_, is_held() ? std::optional(Monitor::Record{}) : std::nullopt);
+    if (journaled_) create_journal();
+    if (is_held()) set_durable({{}, ++records_});
     trace_.add(now, index_, What::boot);
 }
 
@@ -148,18 +155,24 @@ void Host::restore(Instant now) {
             options.elapsed = now - image_->at;
             break;
     }
+    if (journaled_) {
+        open_journal();
+        options.journal = &*journaled_->journal;
+    }
     auto back = checkpoint::restore(arena_.span(), plan().config, image_->snapshot, options);
     if (!back) throw Failure("a committed snapshot restores", back.error().message);
     stack_.emplace(std::move(back->stack));
     trace_.add(now, index_, What::restored, back->cut, static_cast<std::uint64_t>(back->elapsed.us()),
                back->sockets.size());
-    monitor_.set_durable(index_, is_held() ? std::optional(image_->record) : std::nullopt);
+    if (journaled_) check_kept();
+    if (is_held()) set_durable(journaled_ ? ends_now() : Stamped{image_->record.ends, ++records_});
     Pending of_image;
     of_image.app = image_->app;
     if (back->blobs.size() != 1 || back->blobs[0].bytes != encode_options(of_image).blobs[0].bytes) {
         throw Failure("blobs come back with their snapshot", "");
     }
-    check_sockets(back->sockets);
+    check_verdicts(back->sockets);
+    if (!journaled_) check_sockets();  // else when the program has caught up
 }
 
 void Host::attach(Instant now) {
@@ -171,27 +184,43 @@ void Host::attach(Instant now) {
     if (!back) throw Failure("an arena that survived can be adopted", std::string(name(back.error())));
     stack_.emplace(std::move(*back));
     trace_.add(now, index_, What::attached, static_cast<std::uint64_t>((now - image_->at).us()));
-    monitor_.set_durable(index_, is_held() ? std::optional(ends_of(*stack_)) : std::nullopt);
+    if (is_held()) set_durable(ends_now());
 }
 
 // --- what must hold of a life that goes on ---
 
-/// The sockets that there are are those that the application knows.
-void Host::check_sockets(const std::vector<checkpoint::SocketReport>& reports) const {
-    if (fault == HostFault::keeps_application) return;
-    std::set<std::uint64_t> there, known{app_.value.listener.raw, app_.value.udp.raw};
+void Host::check_verdicts(const std::vector<checkpoint::SocketReport>& reports) const {
     for (const auto& r : reports) {
-        there.insert(r.socket.raw);
         if (r.verdict == Verdict::invalid || r.verdict == Verdict::not_restored) {
             throw Failure("every restored socket has a verdict", std::string(name(r.verdict)));
         }
     }
+}
+
+/// The sockets that there are are those that the application knows.
+void Host::check_sockets() const {
+    if (fault == HostFault::keeps_application) return;
+    std::set<std::uint64_t> there, known{app_.value.listener.raw, app_.value.udp.raw};
+    for (SocketHandle s = stack_->next_socket({}); s; s = stack_->next_socket(s)) there.insert(s.raw);
     for (const Conn& c : app_.value.conns) {
         if (!c.closed) known.insert(c.socket.raw);
     }
     if (there != known) {
         throw Failure("the sockets of a snapshot are the application's",
                       std::to_string(there.size()) + " restored, " + std::to_string(known.size()) + " known");
+    }
+}
+
+/// The journal took the stack to where it had been when the last of its records became durable, or behind it.
+void Host::check_kept() const {
+    const Monitor::Record now = ends_of(*stack_);
+    for (const auto& [key, before] : durable_.ends) {
+        const auto it = now.find(key);
+        if (it == now.end() || !before.may_ack || !it->second.may_ack) continue;
+        if (static_cast<std::int32_t>(it->second.snd_end - before.snd_end) < 0 ||
+            static_cast<std::int32_t>(it->second.rcv_nxt - before.rcv_nxt) < 0) {
+            throw Failure("what was durable is there after a restart", "");
+        }
     }
 }
 

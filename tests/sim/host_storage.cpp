@@ -12,6 +12,8 @@ void Tally::add(const Tally& t) {
     crashes += t.crashes, fresh_starts += t.fresh_starts, restores += t.restores, attaches += t.attaches;
     suspends += t.suspends, cuts += t.cuts, overruns += t.overruns, abandoned += t.abandoned;
     increments += t.increments;
+    journal_writes += t.journal_writes, journal_failures += t.journal_failures, torn_records += t.torn_records;
+    replays += t.replays, replayed_turns += t.replayed_turns;
     commits += t.commits, decoded += t.decoded, failed_writes += t.failed_writes;
 }
 
@@ -24,6 +26,8 @@ std::string Tally::text() const {
     put("crashes", crashes), put("restores", restores), put("attaches", attaches), put("suspends", suspends);
     put("fresh", fresh_starts), put("cuts", cuts), put("commits", commits), put("overruns", overruns);
     put("abandoned", abandoned), put("decoded", decoded), put("increments", increments), put("failed_writes", failed_writes);
+    put("journal_writes", journal_writes), put("journal_failures", journal_failures), put("torn_records", torn_records);
+    put("replays", replays), put("replayed_turns", replayed_turns);
     return out;
 }
 
@@ -37,7 +41,8 @@ void Host::poll(Instant now) {
     if (result.next_deadline != stack_->next_deadline())
         throw Failure("poll says what next_deadline() says", "");
     bool any_ready = false;
-    while (const auto socket = stack_->next_ready()) {
+    if (journaled_ && result.sockets_ready && !is_replaying()) (void)program_turn(app_, Turn::ready, now, false);
+    while (const auto socket = journaled_ ? std::nullopt : stack_->next_ready()) {
         any_ready = true;
         app_.on_ready(*stack_, *socket);
     }
@@ -60,13 +65,14 @@ void Host::take_cut(Instant now) {
     auto p = std::make_unique<Pending>();
     p->cut_at = now;
     p->app = app_.value;
-    if (compares_increments_)
-        p->increment = increments_.take(*stack_, arena_.span(), plan().config, encode_options(*p));
+    if (compares_increments_) increments_.copy(arena_.span());
     if (judge_.one_in(12)) p->digest = digest_of(stack_->core().world);
     const auto cut = stack_->cut();
     if (!cut) throw Failure("a cut is possible when the last one was read", std::string(name(cut.error())));
     p->cut = *cut;
-    if (is_held()) p->record = ends_of(*stack_);
+    if (compares_increments_) p->increment = increments_.take(*stack_, plan().config, encode_options(*p));
+    p->journal_lsn = stack_->core().world.stack().journal_lsn;
+    if (is_held()) p->record = ends_now();
     last_cut_ = now;
     cut_at_ = never;
     changed_ = false;
@@ -170,7 +176,7 @@ void Host::on_encoded(Pending& p, Instant now) {
     if (pending_.size() > 1) p.durable_at = later(p.durable_at, pending_.front()->durable_at);
     p.told_at = p.durable_at + within(h.told_max);
     if (fault == HostFault::commits_early && is_held()) {
-        monitor_.advance_durable(index_, p.record);
+        advance_durable(p.record);
         (void)stack_->committed(p.cut);
     }
 }
@@ -204,7 +210,7 @@ void Host::tell(Instant now) {
     const std::unique_ptr<Pending> p = std::move(pending_.front());
     pending_.pop_front();
     if (fault == HostFault::commits_early) return;
-    if (is_held()) monitor_.advance_durable(index_, p->record);
+    if (is_held()) advance_durable(p->record);
     if (!stack_->committed(p->cut)) throw Failure("an outstanding cut can be committed", "");
     ++tally_.commits;
     trace_.add(now, index_, What::committed, p->cut);
@@ -217,7 +223,7 @@ void Host::check_decodes(const Pending& p) {
     test::Arena arena(Stack::arena_bytes(plan().config));
     auto copy = checkpoint::decode(arena.span(), plan().config, p.sink.bytes, true);
     if (!copy) throw Failure("a snapshot decodes", copy.error().message);
-    if (digest_of(copy->core().world) != *p.digest)
+    if (digest_of(copy->core().world) != *p.digest || copy->core().world.stack().journal_lsn != p.journal_lsn)
         throw Failure("decode(encode(s)) is s", "cut " + std::to_string(p.cut));
     checkpoint::VectorSink again;
     const auto done = checkpoint::encode(*copy, copy->cut().value(), encode_options(p), again);

@@ -21,16 +21,23 @@ bool says_how_full(kj::ArrayPtr<const capnp::word> frame) {
 
 }  // namespace
 
-std::vector<std::uint8_t> IncrementCheck::take(const Stack& stack, std::span<const std::byte> arena,
-                                               const StackConfig& config,
-                                               const checkpoint::EncodeOptions& options) {
-    if (cut_ == 0 || durability::id_of(stack.core().sweep_queue, cut_) != id_) return {};
+void IncrementCheck::copy(std::span<const std::byte> arena) {
+    if (cut_ == 0) return;
     if (copy_.span().size() != arena.size()) copy_ = test::Arena(arena.size());
     std::memcpy(copy_.span().data(), arena.data(), arena.size());
+}
+
+std::vector<std::uint8_t> IncrementCheck::take(const Stack& stack, const StackConfig& config,
+                                               const checkpoint::EncodeOptions& options) {
+    if (cut_ == 0) return {};
     Core core{};
     ArenaCarver carver(copy_.span().data());
     core.world.place(carver, config);
     core.sweep_queue.place(carver, config.capacity);
+    if (durability::id_of(core.sweep_queue, cut_) != id_) return {};
+    if (const StackState& now = stack.core().world.stack(); now.journal_id != 0) {
+        core.world.edit_stack().journal_lsn = now.journal_lsn;  // the cut's place in the journal
+    }
     Stack copied(core);  // without devices: Stack::cut() would ask them for their state
     const auto cut = durability::cut(core.world, core.sweep_queue, core.now(), cut_);
     if (!cut) return {};

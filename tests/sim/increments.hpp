@@ -15,9 +15,10 @@ namespace keepnet::sim {
 
 class IncrementCheck {
   public:
-    /// Just before Stack::cut(): what an increment on the last whole snapshot would be; empty: there is none to follow.
-    std::vector<std::uint8_t> take(const Stack& stack, std::span<const std::byte> arena, const StackConfig& config,
-                                   const checkpoint::EncodeOptions& options);
+    /// Just before Stack::cut().
+    void copy(std::span<const std::byte> arena);
+    /// Just behind it: what an increment on the last whole snapshot would have been; empty: there is none to follow.
+    std::vector<std::uint8_t> take(const Stack& stack, const StackConfig& config, const checkpoint::EncodeOptions& options);
     /// The whole snapshot of that cut. Throws a Failure where they differ. True: it was compared.
     bool compare(const std::vector<std::uint8_t>& increment, const std::vector<std::uint8_t>& whole);
 

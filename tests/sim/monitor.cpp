@@ -27,7 +27,7 @@ void forward(std::optional<std::uint32_t>& last, std::uint32_t value, const char
 Monitor::Record ends_of(const Stack& stack) {
     Monitor::Record record;
     stack.core().world.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
-        if (c.policy != DurabilityPolicy::snapshot) return;
+        if (c.policy == DurabilityPolicy::none) return;
         record[Monitor::key_of(host_of(c.remote.address), c.local.port, c.remote.port)] = {
             snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent, c.phase == TcpPhase::closed};
     });

@@ -88,7 +88,7 @@ class Monitor {
     std::uint64_t segments_ = 0;
 };
 
-/// The ends of all connections under policy snapshot, as the stack's state has them now.
+/// The ends of all connections that wait for a commit, as the stack's state has them now.
 Monitor::Record ends_of(const Stack& stack);
 
 }  // namespace keepnet::sim

@@ -16,7 +16,7 @@ constexpr Duration drain_max = seconds(600);
 
 Plan draw_without(const RunOptions& options) {
     const Without& w = options.without;
-    Plan plan = draw(options.seed, options.small);
+    Plan plan = draw(options.seed, options.setting);
     for (const std::uint32_t id : w.connections) plan.connections[id - 1].is_left_out = true;
     for (std::size_t i = 0; i < plan.host.size(); ++i) {
         plan.host[i].crashes = std::min(plan.host[i].crashes, w.deaths[i]);
@@ -24,7 +24,10 @@ Plan draw_without(const RunOptions& options) {
     }
     if (w.partitions) plan.blackouts.clear();
     if (w.strays) plan.stray_interval = {};
-    if (w.narrows) plan.narrows.clear();
+    if (w.narrows) {
+        plan.narrows.clear();
+        for (HostPlan& h : plan.host) h.cards.clear();
+    }
     plan.faults_end = earlier(plan.faults_end, w.faults_end);
     return plan;
 }
@@ -134,7 +137,9 @@ class Run {
 
     void drain() {
         Duration patience = drain_max;
-        for (const HostPlan& h : plan_.host) patience = std::max(patience, drain_max + h.cut_interval * 6);
+        // A spent cookie is remembered as long as it is good.
+        for (const HostPlan& h : plan_.host)
+            patience = std::max(patience, drain_max + h.config.tcp.syn_cookie_lifetime + h.cut_interval * 6);
         const Instant limit = now_ + patience;
         while (true) {
             std::string left;

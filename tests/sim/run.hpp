@@ -27,7 +27,7 @@ struct RunOptions {
     AppFault app_fault = AppFault::none;
     HostFault host_fault = HostFault::none;
     bool forge = false;
-    bool small = false;  ///< see draw()
+    Setting setting = Setting::all;
     Without without{};
     std::string pcap{};  ///< file for what is on the wire; "": none
 };

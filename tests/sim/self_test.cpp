@@ -188,25 +188,26 @@ bool self_test() {
                                       left = "nothing is left when everything is closed",
                                       tsval = "TSval never goes back",
                                       end_reset = "no reset while the peer's end is not acknowledged",
+                                      replayed = "a program that does the same is replayed",
+                                      restores = "a committed snapshot restores",
                                       duplicate = "withheld ACKs are no duplicates";
     bool ok = test_monitor();
     ok = is_noticed("sound hosts", [](RunOptions&) {}, {}) == false &&
          ok;  // none fails, so nothing is noticed
     ok = is_noticed("an application that loses a byte when it comes back",
-                    // In the small world, whose applications are slow enough to have bytes in hand at a cut.
-                    [](RunOptions& o) { o.app_fault = AppFault::loses_a_byte, o.small = true; }, {bytes, offsets, unsent}) &&
+                    [](RunOptions& o) { o.app_fault = AppFault::loses_a_byte; }, {bytes, offsets, unsent}) &&
          ok;
     ok = is_noticed("an application that takes without consuming",
                     [](RunOptions& o) { o.app_fault = AppFault::takes_twice; }, {bytes, offsets, unsent}) &&
          ok;
     ok = is_noticed("an application that does not come back with its stack",
                     [](RunOptions& o) { o.host_fault = HostFault::keeps_application; },
-                    {bytes, offsets, sockets, unsent, stuck, handle, known, listen, once, end, call, left, end_reset, reset}) &&
+                    {bytes, offsets, sockets, unsent, stuck, handle, known, listen, once, end, call, left, end_reset, reset, replayed}) &&
          ok;
     ok = is_noticed("a host that says durable too early",
                     [](RunOptions& o) { o.host_fault = HostFault::commits_early; },
                     {bytes, unsent, stuck, reset, again, sent, known, once, end, edge, ack_back, datagram,
-                     early, early_ack, silent, tsval, end_reset, duplicate}) &&
+                     early, early_ack, silent, tsval, end_reset, duplicate, restores}) &&
          ok;
     ok = is_noticed("a network that changes bytes and mends the checksum",
                     [](RunOptions& o) { o.forge = true; }, {bytes}) &&

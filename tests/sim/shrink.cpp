@@ -9,7 +9,7 @@ constexpr unsigned runs_max = 300;
 class Shrinker {
   public:
     Shrinker(const RunOptions& options, const Outcome& failed)
-        : options_(options), property_(failed.property), best_(failed.end), plan_(draw(options.seed, options.small)) {}
+        : options_(options), property_(failed.property), best_(failed.end), plan_(draw(options.seed, options.setting)) {}
 
     Shrunk shrink() {
         for (bool again = true; again && result_.runs < runs_max;) {
@@ -89,7 +89,7 @@ class Shrinker {
         }
         if (now().partitions) add("no partitions");
         if (now().strays) add("no strays");
-        if (now().narrows) add("no narrow routers");
+        if (now().narrows) add("no other MTU");
         if (now().faults_end != never) add("faults for " + n(now().faults_end.ns / 1000) + " us");
     }
 

@@ -74,6 +74,18 @@ Wording wording(What what) {
             return {"--- no more faults", "", "", ""};
         case What::all_done:
             return {"--- every transfer is complete", "", "", ""};
+        case What::replay:
+            return {"app is rolled back", "", "", ""};
+        case What::replayed:
+            return {"app has caught up", "", "", ""};
+        case What::journal_write:
+            return {"journal writes", "at", "bytes", ""};
+        case What::journal_durable:
+            return {"journal is durable", "from", "", ""};
+        case What::journal_failed:
+            return {"journal fails", "at", "", ""};
+        case What::card:
+            return {"another card", "mtu", "", ""};
     }
     return {"?", "", "", ""};
 }

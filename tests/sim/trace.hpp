@@ -51,6 +51,12 @@ enum class What : std::uint8_t {
     reset,
     faults_over,
     all_done,
+    replay,
+    replayed,
+    journal_write,
+    journal_durable,
+    journal_failed,
+    card,
 };
 
 class Trace {
