@@ -109,6 +109,13 @@ std::uint64_t App::write_allowed(const Conn& c, bool faults) const {
     return write_total(c);
 }
 
+/// A server that answers the end of its client's stream with nothing waits for that end all the same.
+bool App::may_shut(const Conn& c, bool faults) const {
+    if (c.tx_done != write_total(c) || write_allowed(c, faults) != c.tx_done) return false;
+    const Kind kind = plan_of(c).kind;
+    return kind != Kind::brief && (kind != Kind::half_close || c.is_client || c.eof);
+}
+
 /// A header that has not come whole is left where it is.
 bool App::has_to_handle(const Conn& c) { return c.inbox.size() >= (c.id == 0 ? header_bytes : 1); }
 
@@ -232,9 +239,7 @@ Instant App::work_of(std::size_t i, Instant now, bool faults) const {
     if (!in_hand && !c.eof && live.may_read) t = earlier(t, live.read_at);
     if (!c.fin_sent) {
         if (c.tx_done < write_allowed(c, faults) && live.may_write) t = earlier(t, live.write_at);
-        if (c.tx_done == write_total(c) && write_allowed(c, faults) == c.tx_done &&
-            plan_of(c).kind != Kind::brief)
-            return now;
+        if (may_shut(c, faults)) return now;
     }
     return t;
 }
@@ -305,8 +310,7 @@ App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, con
         c.tx_done < write_allowed(c, faults)) {
         return write(stack, i, now, faults, all) ? Did::transfer : Did::other;
     }
-    if (!c.closed && !c.fin_sent && c.tx_done == write_total(c) && plan_of(c).kind != Kind::brief &&
-        write_allowed(c, faults) == c.tx_done) {
+    if (!c.closed && !c.fin_sent && may_shut(c, faults)) {
         const auto shut = stack.shutdown(c.socket, CloseDirection::send);
         if (!shut) return on_error(stack, c, shut.error(), all), Did::other;
         c.fin_sent = true;

@@ -125,6 +125,7 @@ class App {
     [[nodiscard]] const SidePlan& side_of(const Conn& c) const;
     [[nodiscard]] std::uint64_t write_total(const Conn& c) const;
     [[nodiscard]] std::uint64_t write_allowed(const Conn& c, bool faults) const;
+    [[nodiscard]] bool may_shut(const Conn& c, bool faults) const;
     [[nodiscard]] static bool has_to_handle(const Conn& c);
     [[nodiscard]] bool closes_briefly(const Conn& c) const;
     [[nodiscard]] Instant work_of(std::size_t i, Instant now, bool faults) const;

@@ -237,25 +237,30 @@ void draw_outside(Dice& d, Plan& plan) {
 
 void draw_more(Dice& d, Plan& plan) {
     draw_hosts(d, plan);
-    const bool is_quiet = d.percent(15);  // a laboratory's network: what there is to find lies in the hosts
-    for (HostPlan& h : plan.host) {
+    const bool is_quiet = d.percent(20);  // a laboratory's network: what there is to find lies in the hosts
+    const std::size_t slow = d.below(plan.host.size());  // there: one alone, or what it is sent is never much
+    for (std::size_t i = 0; i < plan.host.size(); ++i) {
+        HostPlan& h = plan.host[i];
         if (d.percent(30)) h.ready_max = any_time(d, milliseconds(1), milliseconds(500));
-        if (d.percent(is_quiet ? 60 : 15)) {  // a slow machine: one segment, and then something else for a while
+        if (is_quiet ? i == slow : d.percent(15)) {  // a slow machine: one segment, and then something else for a while
             h.config.poll.outputs = h.config.poll.segments_per_turn = 1;
             h.poll_latency = any_time(d, milliseconds(1), milliseconds(5));
+            // Its cuts are rare enough for an application to have answered what came, and closed, before one.
+            if (is_quiet && h.takes_cuts) h.on_demand = false, h.cut_interval = any_time(d, milliseconds(5), milliseconds(50));
         }
+        if (is_quiet && i != slow) h.config.poll = {}, h.config.tcp.initial_window_segments = 10;
     }
     for (LinkPlan& l : plan.link) {
         if (is_quiet) l = {.latency = any_time(d, microseconds(5), microseconds(200))};
     }
     if (d.percent(30)) plan.stray_interval = any_time(d, milliseconds(1), seconds(1));
     for (ConnectionPlan& c : plan.connections) {
-        if (is_quiet && d.percent(60)) {
+        if (is_quiet && d.percent(80)) {
             c.kind = Kind::half_close;
             c.up = header_bytes + any_size(d, 4000, 60'000);
             for (SidePlan& side : c.side) side.abort_permille = 0;
         }
-        if (c.kind != Kind::half_close || d.percent(40)) continue;
+        if (c.kind != Kind::half_close || d.percent(is_quiet ? 10 : 40)) continue;
         // The server's end follows the client's at once, and its ACKs, each of eight segments of its own, lag behind.
         c.down = 0;
         if (is_quiet || d.percent(40)) c.side[0].max_segment = 256;

@@ -90,6 +90,8 @@ class Host {
     void begin_drain(Instant now);
 
     [[nodiscard]] bool is_up() const { return up_; }
+    /// Also false while a restore has not come that far.
+    [[nodiscard]] bool has_stack() const { return stack_.has_value(); }
     /// Up, and not about to exit.
     [[nodiscard]] bool is_settled() const { return up_ && !suspending_ && !is_replaying(); }
     [[nodiscard]] App& app() { return app_; }

@@ -69,7 +69,7 @@ class Run {
     [[nodiscard]] std::string tail() const {
         std::string out = trace_.tail();
         for (unsigned i = 0; i < hosts_.size(); ++i) {
-            if (!hosts_[i]->is_up()) continue;
+            if (!hosts_[i]->has_stack()) continue;
             out.append(std::string_view("ABCDE").substr(i, 1)).append(" dropped:");
             const Statistics& s = hosts_[i]->stack().statistics();
             for (std::size_t r = 0; r < drop_reasons; ++r) {
