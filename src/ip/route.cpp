@@ -88,12 +88,11 @@ std::optional<RouteChoice> find_route(const Context& cx, const Ipv6Address& dest
         const InterfaceIndex out = interface != 0 ? interface : first_interface(w);
         return out == 0 ? std::nullopt : std::optional(RouteChoice{out, destination});
     }
-    if (destination.is_link_local() && interface == 0) {
-        interface = only_interface(w);
-        if (interface == 0) return std::nullopt;
+    if (destination.is_link_local()) {
+        // On the link whether we have such an address ourselves or not (RFC 4861 5.1).
+        const InterfaceIndex out = interface != 0 ? interface : only_interface(w);
+        return out == 0 ? std::nullopt : std::optional(RouteChoice{out, destination});
     }
-    // On the link whether we have such an address ourselves or not (RFC 4861 5.1).
-    if (destination.is_link_local()) return RouteChoice{interface, destination};
     const RouteState* best = nullptr;
     w.routes.for_each([&](std::uint32_t, const RouteState& r) {
         if (interface != 0 && r.interface != interface) return;

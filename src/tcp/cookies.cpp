@@ -219,9 +219,9 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     c.marks.rcv_durable = c.rcv.nxt;
     c.marks.buffer = std::min(c.rcv.buffer, 65535U);  // more than the SYN-ACK said is not promised before a commit
     c.rcv.acked = c.rcv.nxt;
-    // As an ACK rounds it (choose_window): one of an earlier life, whose record a rollback took away, may have.
-    const std::uint32_t unit = 1U << c.rcv.wscale;
-    c.rcv.adv = c.rcv.nxt + ((std::min(c.rcv.buffer, 65535U) + unit - 1) & ~(unit - 1));
+    // As an ACK rounds it: one of an earlier life, whose record a rollback took away, may have.
+    const Seq shown = c.rcv.nxt + std::min(c.rcv.buffer, 65535U);
+    c.rcv.adv = choose_window({.ack = c.rcv.nxt, .adv = shown, .wanted = shown, .wscale = c.rcv.wscale}).adv;
     c.snd.wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
     c.snd.wnd_max = c.snd.wnd;
     c.snd.wl1 = s.repr.seq;

@@ -309,7 +309,9 @@ void take_ack_of_shrunk(TcpContext& cx, TcpConnectionState& c, const Segment& s)
     if (!is_synchronized(c) || !is_shrunk || !is_old_ack) return;
     const AckKind kind = classify_ack(c.snd, s.repr.ack);
     if (kind != AckKind::advances && kind != AckKind::repeats) return;
-    if (take_ack(cx, c, s)) take_window(c, s, true);
+    if (!take_ack(cx, c, s)) return;
+    take_window(c, s, true);
+    on_heard(cx, c);
 }
 
 }  // namespace

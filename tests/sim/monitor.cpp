@@ -135,8 +135,9 @@ void Monitor::check_durable(unsigned host, Flow& flow, const TcpFrame& t) {
             own.by_cookie = true;
             return;
         }
-        const bool repeats_handshake =
-            own.iss && peer.iss && t.occupies() == 0 && t.seq == *own.iss + 1 && t.ack == *peer.iss + 1;
+        // A probe (RFC 9293 3.8.4), which lies one before it, says no more.
+        const bool repeats_handshake = own.iss && peer.iss && t.occupies() == 0 &&
+                                       (t.seq == *own.iss + 1 || t.seq == *own.iss) && t.ack == *peer.iss + 1;
         if (own.by_cookie && repeats_handshake) return;
         throw Failure("a connection that is not durable is silent", "flags " + std::to_string(t.flags));
     }

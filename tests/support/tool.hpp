@@ -2,7 +2,6 @@
 #pragma once
 
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +13,8 @@
 #include <vector>
 
 #include <catch2/catch_test_macros.hpp>
+
+#include "support/folder.hpp"
 
 namespace keepnet::test {
 
@@ -30,34 +31,23 @@ inline std::string slurp(const std::filesystem::path& path) {
 
 class Tool {
   public:
-    Tool() {
-        std::string name = (std::filesystem::temp_directory_path() / "keepnet-tool-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        folder_ = name;
-    }
-    Tool(const Tool&) = delete;
-    Tool& operator=(const Tool&) = delete;
-    ~Tool() {
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
     std::filesystem::path write(const std::vector<std::uint8_t>& bytes, const std::string& name = "s") {
-        std::ofstream out(folder_ / name, std::ios::binary);
+        std::ofstream out(folder_.path / name, std::ios::binary);
         out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-        return folder_ / name;
+        return folder_.path / name;
     }
     Output run(const std::string& arguments) {
-        const std::string command = KEEPNET_BIN_DIR "/keepnet " + arguments + " > " + (folder_ / "out").string() +
-                                    " 2> " + (folder_ / "err").string();
+        const std::string command = KEEPNET_BIN_DIR "/keepnet " + arguments + " > " + (folder_.path / "out").string() +
+                                    " 2> " + (folder_.path / "err").string();
         const int status = std::system(command.c_str());
         REQUIRE(WIFEXITED(status));
-        return {WEXITSTATUS(status), slurp(folder_ / "out"), slurp(folder_ / "err")};
+        return {WEXITSTATUS(status), slurp(folder_.path / "out"), slurp(folder_.path / "err")};
     }
 
-    [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+    [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path; }
 
   private:
-    std::filesystem::path folder_;
+    Folder folder_;
 };
 
 inline bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }

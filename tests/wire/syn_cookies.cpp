@@ -27,6 +27,18 @@ void flood(Fixture& t, int n) {
     t.ignore_output();
 }
 
+/// A listener under policy `snapshot` that is durable as it is before the flood, and nothing behind that.
+Fixture flooded_and_durable(Way way) {
+    FixtureOptions options(DurabilityPolicy::snapshot);
+    options.config.tcp.listen_half_open = 4;
+    auto t = listening(way, options);
+    t.snapshot().auto_commit(false);
+    flood(t, 10);
+    // The monitor of held output does not apply to a cookie: there is no record that could be lost.
+    t.flow().held = false;
+    return t;
+}
+
 }  // namespace
 
 WIRE_CASE("RFC 4987 3.6: in a flood a SYN is answered without a record, and its ACK makes the connection",
@@ -116,13 +128,7 @@ WIRE_CASE("without a flood no cookie is accepted", "[cookies]") {
 
 WIRE_CASE("DURABILITY 2: cookies need no commit, and are accepted for a lifetime after a restore",
           "[cookies][restore]") {
-    FixtureOptions options(DurabilityPolicy::snapshot);
-    options.config.tcp.listen_half_open = 4;
-    auto t = listening(way, options);
-    t.snapshot().auto_commit(false);
-    flood(t, 10);
-    // The monitor of held output does not apply to a cookie: there is no record that could be lost.
-    t.flow().held = false;
+    auto t = flooded_and_durable(way);
     t.peer_sends(syn());
     t.expect(syn_ack().seq(0).ack(1)).expect_silence();
     t.crash(1_s).ignore_output();
@@ -209,12 +215,7 @@ WIRE_CASE("RFC 4987: what finished connections are remembered for is bounded", "
 
 WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is not reset, whatever it sends first",
           "[cookies][restore]") {
-    FixtureOptions options(DurabilityPolicy::snapshot);
-    options.config.tcp.listen_half_open = 4;
-    auto t = listening(way, options);
-    t.snapshot().auto_commit(false);
-    flood(t, 10);
-    t.flow().held = false;
+    auto t = flooded_and_durable(way);
     t.peer_sends(syn());
     t.expect(syn_ack().seq(0).ack(1));
     t.peer_sends(data(1000).ack(1));
@@ -241,12 +242,7 @@ WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is 
 WIRE_CASE("DURABILITY 2: a cookie connection that a rollback took away keeps its window scale, whichever of our time stamps the "
           "peer echoes",
           "[cookies][restore]") {
-    FixtureOptions options(DurabilityPolicy::snapshot);
-    options.config.tcp.listen_half_open = 4;
-    auto t = listening(way, options);
-    t.snapshot().auto_commit(false);
-    flood(t, 10);
-    t.flow().held = false;
+    auto t = flooded_and_durable(way);
     t.flow().offers_ts = true;
     t.flow().offers_wscale = 5;
     t.flow().window = 60'000;
