@@ -443,6 +443,8 @@ Seq ack_field(const TcpConnectionState& c) {
     const std::uint32_t unit = 1U << c.rcv.wscale;
     const std::uint32_t misfit = (c.rcv.adv - end) & (unit - 1);
     if (misfit == 0 || c.rcv.fin_received) return end;
+    // Where nothing is unread nobody's reading would bring the rest later; and a push is no more than what it acknowledges.
+    if (end == rcv_consumed(c)) return end;
     if (!after(c.rcv.adv, rcv_consumed(c) + (c.rcv.buffer + c.rcv.buffer / 8 + 64 * unit))) return end;
     return max_seq(c.rcv.acked, end - (unit - misfit));
 }
