@@ -217,9 +217,13 @@ void Host::check_kept() const {
     for (const auto& [key, before] : durable_.ends) {
         const auto it = now.find(key);
         if (it == now.end() || !before.may_ack || !it->second.may_ack) continue;
+        if (it->second.has_ended) continue;  // aborted behind it: nothing is left to send
         if (static_cast<std::int32_t>(it->second.snd_end - before.snd_end) < 0 ||
             static_cast<std::int32_t>(it->second.rcv_nxt - before.rcv_nxt) < 0) {
-            throw Failure("what was durable is there after a restart", "");
+            throw Failure("what was durable is there after a restart",
+                          "ports " + std::to_string(key >> 16 & 0xffff) + '>' + std::to_string(key & 0xffff) + ", snd_end " +
+                              std::to_string(before.snd_end) + " then, " + std::to_string(it->second.snd_end) + " now, rcv_nxt " +
+                              std::to_string(before.rcv_nxt) + " then, " + std::to_string(it->second.rcv_nxt) + " now");
         }
     }
 }
