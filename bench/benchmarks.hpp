@@ -7,5 +7,6 @@ void register_transfers();
 void register_connections();
 void register_parts();
 void register_policies();
+void register_impaired();
 
 }  // namespace keepnet::bench

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     keepnet::bench::register_connections();
     keepnet::bench::register_policies();
     keepnet::bench::register_parts();
+    keepnet::bench::register_impaired();
 
     const std::string filter_flag = "--benchmark_filter=" + filter;
     const std::string time_flag = "--benchmark_min_time=" + std::to_string(seconds);
