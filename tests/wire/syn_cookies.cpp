@@ -119,6 +119,31 @@ WIRE_CASE("RFC 4987 3.6: a cookie grows old", "[cookies]") {
     t.expect(rst().seq(1));
 }
 
+WIRE_CASE("RFC 4987 3.6: a repeated SYN that finds room for a record does not shut out the peer that has a cookie", "[cookies]") {
+    auto t = listening(way, few_half_open());
+    flood(t, 10);
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    const Flow cookie = t.flow();
+    // A half-open record of the flood goes, and a duplicate of the SYN takes its place.
+    const IpFields ip{.src = t.peer, .dst = stack_address, .next_header = proto_tcp};
+    const TcpFields reset{.src_port = 20'000, .dst_port = 80, .seq = 78, .flags = flag::rst};
+    t.peer_sends_ip(ip_packet(ip, tcp_segment(ip.src, ip.dst, reset)));
+    t.flow().snd_nxt = t.flow().rcv_nxt = 0;
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    REQUIRE(t.flow().stack_iss != cookie.stack_iss);
+    t.flow() = cookie;
+    t.peer_sends(ack(1));
+    t.expect(TcpPhase::established);
+    CHECK(t.stack().statistics().tcp_cookies_accepted == 1);
+    t.app_accepts();
+    t.app_sends(100).expect(data(100).seq(1).ack(1));
+    t.peer_sends(data(50));
+    t.app_reads(50);
+    t.after(100_ms).ignore_output();
+}
+
 WIRE_CASE("without a flood no cookie is accepted", "[cookies]") {
     auto t = listening(way);
     t.peer_sends(ack().seq(1).ack(12345));
@@ -176,6 +201,11 @@ WIRE_CASE("RFC 4987 3.6, RFC 9293 3.10.7.2: a late duplicate of the first segmen
         again();
         t.expect(rst().seq(1));
         t.after(100_s).ignore_output();
+        again();
+        t.expect(rst().seq(1));
+    }
+    SECTION("nor does its SYN, with which the first segment would find a record") {
+        t.after(100_ms).peer_sends(syn().seq(0)).expect_silence();
         again();
         t.expect(rst().seq(1));
     }
