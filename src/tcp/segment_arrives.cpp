@@ -52,7 +52,7 @@ bool may_reopen(const TcpConnectionState& c, const Segment& s) {
 /// peer, which has the cookie, takes our SYN-ACK for a stray one. So the cookie takes the place of the record.
 bool is_superseded(TcpContext& cx, const TcpConnectionState& c, const Segment& s) {
     const wire::TcpFlags& f = s.repr.flags;
-    if (c.phase != TcpPhase::syn_received || !c.is_passive || !f.ack || f.syn || f.rst) return false;
+    if (c.phase != TcpPhase::syn_received || c.cookie_until == never || !f.ack || f.syn || f.rst) return false;
     return s.repr.seq == c.rcv.irs + 1 && s.repr.ack != c.snd.iss + 1 && brings_cookie(cx, s, c.rcv.irs);
 }
 
