@@ -202,7 +202,6 @@ void end_connection(TcpContext& cx, TcpConnectionState& c, Error why, Verdict ve
     c.error = why;
     if (c.verdict == Verdict::pending) c.verdict = verdict;
     tell_socket(cx, c, why);
-    if (was_half_open) c.cookie_until = never;  // no cookie made it
     // A half-open child has no application that a rollback could bring back to it.
     if (c.policy != DurabilityPolicy::none && !was_half_open) bury(cx, c);
 }

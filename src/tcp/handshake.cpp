@@ -131,7 +131,6 @@ void establish(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     c.congestion = congestion::begin(c.mss, syn_was_lost ? 1U : config.initial_window_segments, cx.now);
     if (syn_was_lost) c.congestion.cwnd = c.mss;
     c.phase = c.snd.fin_queued ? TcpPhase::fin_wait_1 : TcpPhase::established;
-    c.cookie_until = never;  // the peer knows it by its record
     c.timers.retransmit = never;
     c.timers.user_timeout = never;
     c.ack_now = c.rcv.acked != acknowledgeable(c);

@@ -100,7 +100,7 @@ void on_listen_syn(TcpContext& cx, std::uint32_t listener, Segment& s, std::opti
     TcpConnectionState& c = w.connections.edit(i);
     c.phase = TcpPhase::syn_received;
     // The peer may have got a cookie first, for the same SYN.
-    if (expects_cookies(cx, listener)) c.cookie_until = cookie_end(cx);
+    if (expects_cookies(cx, listener)) c.cookie_until = cx.now;
     take_syn_options(cx, c, s.repr.options, true, true);
     c.snd.wnd = s.repr.window;
     c.snd.wnd_max = c.snd.wnd;

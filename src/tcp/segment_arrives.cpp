@@ -85,6 +85,15 @@ void on_matched(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     }
 }
 
+/// Over, but not durably so: the peer gets the answer for what does not exist when it asks again after the commit, so there
+/// must be one.
+void on_tombstone(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    cx.w.drop(DropReason::tcp_tombstone);
+    if (s.repr.flags.rst || c.ack_now) return;
+    c.ack_now = true;
+    settle(cx, c);
+}
+
 void on_unmatched(TcpContext& cx, Segment& s, std::optional<Seq> old_max) {
     const std::uint32_t listener =
         cx.tables.port_uses[s.local.port] != 0 ? find_listener(cx, s.local) : PairTable::none;
@@ -106,8 +115,8 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
         const bool is_known_syn = s.repr.flags.syn && !s.repr.flags.ack && s.repr.seq == spent.rcv.irs;
         return is_known_syn ? cx.w.drop(DropReason::tcp_unacceptable_sequence) : on_unmatched(cx, s, {});
     }
-    if (is_dead(cx.w.connections.get(i))) return cx.w.drop(DropReason::tcp_tombstone);
     TcpConnectionState& c = cx.w.connections.edit(i);
+    if (is_dead(c)) return on_tombstone(cx, c, s);
     if (may_reopen(c, s)) {
         const std::uint32_t listener = find_listener(cx, s.local);
         if (listener != PairTable::none && cx.w.listeners.get(listener).died_after == 0) {
