@@ -53,7 +53,8 @@ bool may_reopen(const TcpConnectionState& c, const Segment& s) {
 bool is_superseded(TcpContext& cx, const TcpConnectionState& c, const Segment& s) {
     const wire::TcpFlags& f = s.repr.flags;
     if (c.phase != TcpPhase::syn_received || c.cookie_until == never || !f.ack || f.syn || f.rst) return false;
-    return s.repr.seq == c.rcv.irs + 1 && s.repr.ack != c.snd.iss + 1 && brings_cookie(cx, s, c.rcv.irs);
+    const bool is_first = s.repr.seq == c.rcv.irs + 1 || (s.repr.seq == c.rcv.irs && s.length() == 0);
+    return is_first && s.repr.ack != c.snd.iss + 1 && brings_cookie(cx, s, c.rcv.irs);
 }
 
 void supersede(TcpContext& cx, TcpConnectionState& c, Segment& s) {

@@ -251,10 +251,9 @@ WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is 
     t.peer_sends(data(1000).ack(1));
     t.app_accepts().app_reads(1000).expect_silence();
     t.crash(1_s).ignore_output();
-    // From the middle of its flight, a pure ACK, a keep-alive, a FIN: it is waited for its beginning.
+    // From the middle of its flight, a pure ACK, a FIN: it is waited for its beginning.
     t.peer_sends(data(100).seq(501).ack(1));
     t.peer_sends(ack(1).seq(1001));
-    t.peer_sends(ack(1).seq(0));
     t.peer_sends(fin().seq(1001).ack(1));
     t.expect_silence();
     // Somebody else's are refused at once; they need not wait for a cookie lifetime.
@@ -263,6 +262,23 @@ WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is 
     t.peer_sends(data(100).seq(501).ack(0x1234'5678));
     t.expect(rst().seq(0x1234'5678));
     t.use_flow(0);
+    t.peer_sends(data(1000).seq(1).ack(1));
+    t.app_accepts().app_reads(1000);
+    t.snapshot();
+    t.expect(ack(1001));
+}
+
+WIRE_CASE("DURABILITY 2: a probe brings back a cookie connection that a rollback took away: its peer may have seen the window shut",
+          "[cookies][restore]") {
+    auto t = flooded_and_durable(way);
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    t.peer_sends(data(1000).ack(1));
+    t.app_accepts().expect_silence();
+    t.crash(1_s).ignore_output();
+    t.peer_sends(ack(1).seq(0));
+    t.expect(ack(1).seq(1));
+    CHECK(t.stack().statistics().tcp_cookies_accepted == 1);
     t.peer_sends(data(1000).seq(1).ack(1));
     t.app_accepts().app_reads(1000);
     t.snapshot();
