@@ -51,15 +51,16 @@ bool anything_is_held(const World& w) {
 }
 
 // DURABILITY 1: a cut reserves TSval and the ISN clock ahead; the next run starts behind that, and stands there until
-// it has committed a reservation of its own, or else a second crash would take the clock back.
+// it has committed a reservation of its own, or else a second crash would take the clock back. What it says beside a SYN
+// cookie is rounded down, and is to lie behind the reservation too.
 void renew_wire_clock(StackState& s, const ResumeOptions& options, Duration elapsed, bool hold) {
     const std::int64_t aged = wire_clock_ns(s, s.now) + std::min(elapsed, wire_clock_step_max).ns;
-    const std::int64_t reserved =
-        is_planted(Fault::tsval_moved_back) ? INT64_MIN : options.wire_clock_reserved_ns;
+    const bool adopted = options.wire_clock_reserved_ns == INT64_MIN;
+    const std::int64_t behind_reserved = adopted ? INT64_MIN : options.wire_clock_reserved_ns + cookie_timestamp_step.ns;
+    const std::int64_t reserved = is_planted(Fault::tsval_moved_back) ? INT64_MIN : behind_reserved;
     const std::int64_t start = std::min(std::max(aged, reserved), wire_clock_last_ns);
     s.wire_clock_offset = Duration{start - options.now.ns};
     s.wire_clock_resumed_ns = start;
-    const bool adopted = options.wire_clock_reserved_ns == INT64_MIN;
     if (!adopted) s.wire_clock_ceiling_ns = hold ? start : INT64_MAX;
     if (adopted && s.wire_clock_ceiling_ns < start) s.wire_clock_ceiling_ns = start;
 }

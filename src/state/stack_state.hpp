@@ -21,6 +21,10 @@ struct RateLimitState {
 
 enum class SuspendPhase : std::uint8_t { invalid = 0, running, draining, suspended };
 
+/// A SYN cookie's TSval is rounded down to so many low bits of milliseconds, which carry what the SYN said.
+inline constexpr std::uint32_t cookie_timestamp_bits = 5;
+inline constexpr Duration cookie_timestamp_step = milliseconds(1 << cookie_timestamp_bits);
+
 struct StackState {
     RandomState random{};
     HashKey isn_key{};        ///< RFC 6528 3: F(); kept over a restore, so that ISNs of one tuple go on growing

@@ -263,7 +263,8 @@ struct TcpConnectionState {
     std::uint8_t probes_sent = 0;        ///< unanswered keep-alives, or persist back-off
     std::uint8_t push_seq_valid = 0;     ///< push_seq has a meaning
     Seq push_seq{};                      ///< PSH goes on the segment that ends here (end of the last write)
-    /// Made from a SYN cookie, which is good until then and must not make another one; never: it was not.
+    /// Made from a SYN cookie, which is good until then and must not make another one. When it was made, from then on past: from
+    /// a SYN that a cookie may have answered too. never: neither.
     Deadline cookie_until = never;
     Instant last_heard{};
     Instant last_invalid_ack = long_ago;          ///< rate limit of answers to unacceptable segments

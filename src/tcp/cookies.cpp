@@ -199,7 +199,11 @@ Deadline cookie_end(const TcpContext& cx) {
 void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     World& w = cx.w;
     if (is_cookie_spent(cx, s)) return refuse(cx, s);
-    const auto mss_index = find_cookie(cx, s, s.repr.seq - 1);
+    Seq irs = s.repr.seq - 1;
+    auto mss_index = find_cookie(cx, s, irs);
+    // A keep-alive, or the probe of a window that was shut in a life which a rollback took away: one before the first byte.
+    const bool is_probe = !mss_index && s.length() == 0;
+    if (is_probe) mss_index = find_cookie(cx, s, irs = s.repr.seq);
     if (!mss_index) {
         if (!w.stack().ready || w.stack().silent_until != 0) return refuse(cx, s);
         w.drop(DropReason::tcp_bad_cookie);
@@ -208,7 +212,7 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     }
     const TcpListenerState& l = w.listeners.get(listener);
     if (l.accept_count >= l.backlog) return w.drop(DropReason::tcp_listen_overflow);
-    const std::uint32_t i = create_child(cx, listener, s, s.repr.ack - 1, s.repr.seq - 1);
+    const std::uint32_t i = create_child(cx, listener, s, s.repr.ack - 1, irs);
     if (i == PairTable::none) return w.drop(DropReason::no_slot);
     TcpConnectionState& c = w.connections.edit(i);
     ++w.count().tcp_cookies_accepted;
@@ -232,6 +236,7 @@ void on_cookie_ack(TcpContext& cx, std::uint32_t listener, Segment& s) {
     c.phase = TcpPhase::established;
     const bool queued = queue_for_accept(cx, c);
     KEEPNET_ASSERT(queued);
+    if (is_probe) c.ack_now = true;
     take_text(cx, c, s);
     settle(cx, c);
 }

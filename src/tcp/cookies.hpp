@@ -36,7 +36,6 @@ struct Segment;
 /// Does the segment, whose peer's SYN was at `irs`, bring back a cookie of ours?
 [[nodiscard]] bool brings_cookie(TcpContext& cx, const Segment& segment, Seq irs);
 
-inline constexpr std::uint32_t cookie_timestamp_bits = 5;
 /// The peer's window scale as a cookie carries it: two shifts of 0 say the same as no option.
 [[nodiscard]] constexpr std::optional<std::uint8_t> cookie_scale(std::uint8_t peer, std::uint8_t own) {
     return peer != 0 || own != 0 ? std::optional(peer) : std::nullopt;

@@ -10,7 +10,7 @@ namespace {
 
 /// Is there output that a commit would let out?
 bool is_output_held(const TcpConnectionState& c) {
-    if (is_dead(c)) return c.tombstone && c.rst_owed;
+    if (is_dead(c)) return c.tombstone && (c.rst_owed || c.ack_now);
     if (after(snd_end(c), c.marks.snd_durable)) return true;
     if (c.phase == TcpPhase::syn_sent) return false;
     // The peer's SYN too: in a simultaneous open ours has left long ago.

@@ -101,6 +101,8 @@ void on_listen_syn(TcpContext& cx, std::uint32_t listener, Segment& s, std::opti
     if (i == PairTable::none) return w.drop(DropReason::no_slot);
     TcpConnectionState& c = w.connections.edit(i);
     c.phase = TcpPhase::syn_received;
+    // The peer may have got a cookie first, for the same SYN.
+    if (expects_cookies(cx, listener)) c.cookie_until = cx.now;
     take_syn_options(cx, c, s.repr.options, true, true);
     ecn::take_syn(c.ecn, s.repr.flags, w.sockets.get(w.listeners.get(listener).socket).options.ecn);
     c.snd.wnd = s.repr.window;
@@ -119,8 +121,7 @@ void on_listen(TcpContext& cx, std::uint32_t listener, Segment& s) {
     if (l.died_after != 0) return w.drop(DropReason::tcp_tombstone);
     if (f.rst) return w.drop(DropReason::tcp_reset_unmatched);
     if (f.ack) {
-        const bool expects_cookies = l.cookies_until != never && cx.now < l.cookies_until && !f.syn;
-        return expects_cookies ? on_cookie_ack(cx, listener, s) : refuse(cx, s);
+        return expects_cookies(cx, listener) && !f.syn ? on_cookie_ack(cx, listener, s) : refuse(cx, s);
     }
     if (!f.syn) return w.drop(DropReason::tcp_no_ack_flag);
     on_listen_syn(cx, listener, s, {});

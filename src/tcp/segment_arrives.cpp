@@ -1,5 +1,6 @@
 // A segment's way in: checked at the door, matched, and handed to the phase it finds. RFC 9293 3.10.7.
 #include "tcp/acceptance.hpp"
+#include "tcp/cookies.hpp"
 #include "tcp/counters.hpp"
 #include "tcp/verbs.hpp"
 
@@ -48,6 +49,24 @@ bool may_reopen(const TcpConnectionState& c, const Segment& s) {
     return after(s.repr.seq, c.rcv.nxt);
 }
 
+/// The peer's SYN was answered with a cookie, and when it came again with this record, which nobody will ever complete: the
+/// peer, which has the cookie, takes our SYN-ACK for a stray one. So the cookie takes the place of the record.
+bool is_superseded(TcpContext& cx, const TcpConnectionState& c, const Segment& s) {
+    const wire::TcpFlags& f = s.repr.flags;
+    if (c.phase != TcpPhase::syn_received || c.cookie_until == never || !f.ack || f.syn || f.rst) return false;
+    const bool is_first = s.repr.seq == c.rcv.irs + 1 || (s.repr.seq == c.rcv.irs && s.length() == 0);
+    return is_first && s.repr.ack != c.snd.iss + 1 && brings_cookie(cx, s, c.rcv.irs);
+}
+
+void supersede(TcpContext& cx, TcpConnectionState& c, Segment& s) {
+    const std::uint32_t listener = c.listener.index();
+    const TcpListenerState& l = cx.w.listeners.get(listener);
+    if (l.accept_count >= l.backlog) return cx.w.drop(DropReason::tcp_listen_overflow);
+    end_connection(cx, c, Error::invalid, Verdict::closed);
+    settle(cx, c);
+    on_cookie_ack(cx, listener, s);
+}
+
 void on_matched(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     switch (c.phase) {
         case TcpPhase::invalid:
@@ -68,6 +87,15 @@ void on_matched(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     }
 }
 
+/// Over, but not durably so: the peer gets the answer for what does not exist when it asks again after the commit, so there
+/// must be one.
+void on_tombstone(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    cx.w.drop(DropReason::tcp_tombstone);
+    if (s.repr.flags.rst || c.ack_now) return;
+    c.ack_now = true;
+    settle(cx, c);
+}
+
 void on_unmatched(TcpContext& cx, Segment& s, std::optional<Seq> old_max) {
     const std::uint32_t listener =
         cx.tables.port_uses[s.local.port] != 0 ? find_listener(cx, s.local) : PairTable::none;
@@ -84,9 +112,13 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
     if (!open_segment(cx, input, s)) return;
     const std::uint32_t i = cx.tables.pairs.find(cx.w.connections, s.local, s.remote);
     if (i == PairTable::none) return on_unmatched(cx, s, {});
-    if (is_spent(cx.w.connections.get(i))) return on_unmatched(cx, s, {});
-    if (is_dead(cx.w.connections.get(i))) return cx.w.drop(DropReason::tcp_tombstone);
+    if (const TcpConnectionState& spent = cx.w.connections.get(i); is_spent(spent)) {
+        // The SYN that the cookie answered, late: it opens nothing again.
+        const bool is_known_syn = s.repr.flags.syn && !s.repr.flags.ack && s.repr.seq == spent.rcv.irs;
+        return is_known_syn ? cx.w.drop(DropReason::tcp_unacceptable_sequence) : on_unmatched(cx, s, {});
+    }
     TcpConnectionState& c = cx.w.connections.edit(i);
+    if (is_dead(c)) return on_tombstone(cx, c, s);
     if (may_reopen(c, s)) {
         const std::uint32_t listener = find_listener(cx, s.local);
         if (listener != PairTable::none && cx.w.listeners.get(listener).died_after == 0) {
@@ -96,6 +128,7 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
             return on_unmatched(cx, s, old_max);
         }
     }
+    if (is_superseded(cx, c, s)) return supersede(cx, c, s);
     count_received(cx, c, s);
     on_matched(cx, c, s);
     settle(cx, c);

@@ -142,8 +142,7 @@ bool take_syn(TcpContext& cx, TcpConnectionState& c, Segment& s) {
 bool complete_handshake(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     if (classify_ack(c.snd, s.repr.ack) != AckKind::advances) {
         cx.w.drop(DropReason::tcp_bad_ack);
-        // Its first SYN was answered with a cookie, the repeated one with this record, which nobody will complete.
-        // When that has gone the cookie is taken.
+        // A peer that has a cookie of ours: what comes with the cookie itself takes this record's place (supersede()).
         if (!c.is_passive || !brings_cookie(cx, s, c.rcv.irs)) answer_with_reset(cx, s);
         return false;
     }

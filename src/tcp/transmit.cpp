@@ -197,13 +197,18 @@ WindowChoice window_for(const TcpContext& cx, const TcpConnectionState& c, Seq a
     return choose_window(n);
 }
 
+/// Is the peer's cookie all that the connection may be known by in our next life; or may a cookie take its place yet?
+bool is_beside_cookie(const TcpConnectionState& c, Seq ack) {
+    if (c.cookie_until == never || c.policy == DurabilityPolicy::none) return false;
+    return c.phase == TcpPhase::syn_received || (c.snd.max == c.snd.iss + 1 && ack == c.rcv.irs + 1);
+}
+
 /// TSval. What a cookie's connection says before it may be durable is all that its next life will have echoed, so it
-/// goes on saying what its SYN-ACK did: the peer's window scale.
+/// goes on saying what its SYN-ACK did: the peer's window scale. A record that a cookie may supersede says no time above
+/// what the cookie's connection will.
 std::uint32_t timestamp_for(const TcpContext& cx, const TcpConnectionState& c, Seq ack) {
     const std::uint32_t clock = timestamp_now(cx, c.ts.offset);
-    const bool is_known_by_cookie = c.cookie_until != never && c.policy != DurabilityPolicy::none &&
-                                    c.snd.max == c.snd.iss + 1 && ack == c.rcv.irs + 1;
-    if (!is_known_by_cookie) return clock;
+    if (!is_beside_cookie(c, ack)) return clock;
     return cookie_timestamp(clock, cookie_scale(c.snd.wscale, c.rcv.wscale));
 }
 

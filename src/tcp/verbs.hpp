@@ -144,6 +144,11 @@ bool queue_for_accept(TcpContext& cx, TcpConnectionState& c);
 /// The child leaves its listener's count or queue.
 void leave_listener(TcpContext& cx, TcpConnectionState& c);
 
+/// Has the listener answered SYNs with cookies lately, in this life or in one that was lost?
+inline bool expects_cookies(const TcpContext& cx, std::uint32_t listener) {
+    const Deadline until = cx.w.listeners.get(listener).cookies_until;
+    return until != never && cx.now < until;
+}
 /// Answers a SYN without a record. False: it could not be sent.
 bool send_cookie(TcpContext& cx, std::uint32_t listener, const Segment& s);
 /// A cookie is good for two periods, and one that a lost life made with the next secret for one more.

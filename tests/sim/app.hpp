@@ -153,7 +153,7 @@ class App {
     void take_early(Stack& stack, SocketHandle socket);
     static void keep_alive(Stack& stack, const Conn& c, bool on);
     bool exchange_datagrams(Stack& stack, Instant now, bool faults, const Everyone& all);
-    void read_datagram(Stack& stack, const Everyone& all);
+    void check_datagram(const ReceivedDatagram& datagram, const Everyone& all) const;
 
     const Plan& plan_;
     unsigned host_;

@@ -206,12 +206,14 @@ void App::compare(const SocketInfo& info, std::size_t i) const {
 
 bool App::exchange_datagrams(Stack& stack, Instant now, bool faults, const Everyone& all) {
     if (value.may_read_udp) {
-        if (!stack.peek_datagram(value.udp)) {
-            value.may_read_udp = false;
-            return false;
+        const auto datagram = stack.peek_datagram(value.udp);
+        if (datagram) {
+            check_datagram(*datagram, all);
+            (void)stack.consume_datagram(value.udp).value();
+            return true;
         }
-        read_datagram(stack, all);
-        return true;
+        value.may_read_udp = false;
+        return false;
     }
     if (!faults || plan_.host[host_].udp_interval.ns == 0 || value.datagram_at > now) return false;
     value.datagram_at = now + plan_.host[host_].udp_interval;
@@ -230,10 +232,9 @@ bool App::exchange_datagrams(Stack& stack, Instant now, bool faults, const Every
     return true;
 }
 
-void App::read_datagram(Stack& stack, const Everyone& all) {
-    const auto datagram = stack.peek_datagram(value.udp);
-    const ByteView bytes = datagram->payload;
-    const unsigned from = host_of(datagram->source.address);
+void App::check_datagram(const ReceivedDatagram& datagram, const Everyone& all) const {
+    const ByteView bytes = datagram.payload;
+    const unsigned from = host_of(datagram.source.address);
     if (from >= plan_.host.size()) throw Failure("a datagram comes from a host", std::to_string(from));
     std::uint64_t number = 0;
     for (std::size_t k = 8; k-- != 0;) number = number << 8 | (k < bytes.size() ? bytes[k] : 0U);
@@ -245,7 +246,6 @@ void App::read_datagram(Stack& stack, const Everyone& all) {
     if (plan_.host[from].udp_held && number >= all[from]->datagrams_sent) {
         throw Failure("a held datagram waits for its commit", "datagram " + std::to_string(number));
     }
-    (void)stack.consume_datagram(value.udp).value();
 }
 
 }  // namespace keepnet::sim

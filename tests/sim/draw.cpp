@@ -71,6 +71,8 @@ void draw_tcp(Dice& d, TcpConfig& t) {
     // Nobody may give up because of our faults: a test of patience has no verdict.
     t.syn_give_up = seconds(7200);
     t.data_give_up = seconds(7200);
+    // Its client may be down for a minute, and wait for a commit after that.
+    t.synack_give_up = seconds(240);
     t.fin_wait_2 = seconds(1800);
     if (d.percent(20)) t.timestamp_reservation = seconds(d.percent(50) ? 1 : 30);
 }

@@ -88,7 +88,7 @@ void Monitor::check_reset(const Direction& own, const Direction& peer, const Tcp
     if (facts.may_be_aborted) return;
     if (!facts.is_ready && !facts.has_connection)
         throw Failure("no reset before the embedder is ready", "port " + std::to_string(t.source));
-    if (facts.has_connection || own.by_cookie || peer.by_cookie || !own.iss || !own.ack || !peer.end) return;
+    if (facts.has_connection || own.cookie || peer.cookie || !own.iss || !own.ack || !peer.end) return;
     if (is_above(t.seq, *own.iss) && is_above(*peer.end, *own.ack))
         throw Failure("no reset while the peer's end is not acknowledged",
                       std::to_string(*own.ack) + " of " + std::to_string(*peer.end));
@@ -100,8 +100,10 @@ void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {
     const Direction& peer = flow.from[1 - side];
     if (t.has(syn) && own.iss != t.seq) {
         if (!t.has(ack)) flow.from[1 - side] = {};
+        const auto cookie = own.cookie;  // for the same SYN of the peer's
         own = {};
         own.iss = t.seq;
+        own.cookie = cookie;
     }
     if (t.has(syn)) own.wscale = t.wscale;
     if (t.has(fin)) own.end = t.seq + t.occupies();
@@ -126,19 +128,19 @@ void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {
 
 void Monitor::check_durable(unsigned host, Flow& flow, const TcpFrame& t) {
     if (!durable_[host]) return;
+    Direction& own = flow.from[host < t.to ? 0 : 1];
+    const Direction& peer = flow.from[host < t.to ? 1 : 0];
+    // A SYN cookie is its own record, in the next life and beside a half-open one, and says as much as the handshake does. A
+    // probe (RFC 9293 3.8.4), which lies one before it, says no more.
+    const bool repeats_handshake = own.cookie && peer.iss && t.occupies() == 0 && t.ack == *peer.iss + 1 &&
+                                   (t.seq == *own.cookie + 1 || t.seq == *own.cookie);
+    if (repeats_handshake) return;
     const auto it = durable_[host]->find(key_of(t.to, t.source, t.destination));
     if (it == durable_[host]->end()) {
-        // A SYN cookie is its own record, in the next life too, and says as much as the handshake does.
-        Direction& own = flow.from[host < t.to ? 0 : 1];
-        const Direction& peer = flow.from[host < t.to ? 1 : 0];
         if (t.has(syn) && t.has(ack) && ++cookies_seen_[host] <= cookies_allowed_[host]) {
-            own.by_cookie = true;
+            own.cookie = t.seq;
             return;
         }
-        // A probe (RFC 9293 3.8.4), which lies one before it, says no more.
-        const bool repeats_handshake = own.iss && peer.iss && t.occupies() == 0 &&
-                                       (t.seq == *own.iss + 1 || t.seq == *own.iss) && t.ack == *peer.iss + 1;
-        if (own.by_cookie && repeats_handshake) return;
         throw Failure("a connection that is not durable is silent", "flags " + std::to_string(t.flags));
     }
     const Ends& ends = it->second;

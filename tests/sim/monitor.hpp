@@ -67,7 +67,7 @@ class Monitor {
     struct Direction {
         std::optional<std::uint32_t> iss{};
         std::optional<std::uint8_t> wscale{};
-        bool by_cookie = false;            ///< the SYN-ACK was one
+        std::optional<std::uint32_t> cookie{};  ///< a SYN-ACK that no record covered: its SEQ
         std::optional<std::uint32_t> edge{}, furthest{}, ack{}, tsval{};
         std::optional<std::uint32_t> end{};  ///< behind its FIN
         std::optional<Repeated> repeated{};

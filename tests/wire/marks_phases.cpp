@@ -441,6 +441,20 @@ HELD_CASE("DURABILITY 2: connected, used and closed by us between two commits", 
     }
 }
 
+HELD_CASE("DURABILITY 2: a peer that speaks to a tombstone makes a commit wanted, after which it is answered", "[marks]") {
+    auto t = held_established(way, held);
+    t.snapshot().auto_commit(false).ignore_output();
+    t.peer_sends(rst());
+    CHECK_FALSE(t.commit_is_wanted());
+    t.peer_sends(rst().seq(1)).expect_silence();
+    CHECK_FALSE(t.commit_is_wanted());
+    t.peer_sends(data(10).seq(1)).expect_silence();
+    CHECK(t.commit_is_wanted());
+    t.snapshot().expect_silence();
+    t.peer_sends(data(10).seq(1));
+    t.expect(rst().seq(1));
+}
+
 HELD_CASE("DURABILITY 2: tombstones beyond half of their capacity ask for a commit", "[marks]") {
     FixtureOptions options = held;
     options.config.capacity.tcp_tombstones = 4;

@@ -119,6 +119,31 @@ WIRE_CASE("RFC 4987 3.6: a cookie grows old", "[cookies]") {
     t.expect(rst().seq(1));
 }
 
+WIRE_CASE("RFC 4987 3.6: a repeated SYN that finds room for a record does not shut out the peer that has a cookie", "[cookies]") {
+    auto t = listening(way, few_half_open());
+    flood(t, 10);
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    const Flow cookie = t.flow();
+    // A half-open record of the flood goes, and a duplicate of the SYN takes its place.
+    const IpFields ip{.src = t.peer, .dst = stack_address, .next_header = proto_tcp};
+    const TcpFields reset{.src_port = 20'000, .dst_port = 80, .seq = 78, .flags = flag::rst};
+    t.peer_sends_ip(ip_packet(ip, tcp_segment(ip.src, ip.dst, reset)));
+    t.flow().snd_nxt = t.flow().rcv_nxt = 0;
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    REQUIRE(t.flow().stack_iss != cookie.stack_iss);
+    t.flow() = cookie;
+    t.peer_sends(ack(1));
+    t.expect(TcpPhase::established);
+    CHECK(t.stack().statistics().tcp_cookies_accepted == 1);
+    t.app_accepts();
+    t.app_sends(100).expect(data(100).seq(1).ack(1));
+    t.peer_sends(data(50));
+    t.app_reads(50);
+    t.after(100_ms).ignore_output();
+}
+
 WIRE_CASE("without a flood no cookie is accepted", "[cookies]") {
     auto t = listening(way);
     t.peer_sends(ack().seq(1).ack(12345));
@@ -179,6 +204,11 @@ WIRE_CASE("RFC 4987 3.6, RFC 9293 3.10.7.2: a late duplicate of the first segmen
         again();
         t.expect(rst().seq(1));
     }
+    SECTION("nor does its SYN, with which the first segment would find a record") {
+        t.after(100_ms).peer_sends(syn().seq(0)).expect_silence();
+        again();
+        t.expect(rst().seq(1));
+    }
     SECTION("it does not stand in the way of a new one, by a cookie") {
         t.flow().iss += 100'000;
         t.flow().snd_nxt = t.flow().rcv_nxt = 0;
@@ -221,10 +251,9 @@ WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is 
     t.peer_sends(data(1000).ack(1));
     t.app_accepts().app_reads(1000).expect_silence();
     t.crash(1_s).ignore_output();
-    // From the middle of its flight, a pure ACK, a keep-alive, a FIN: it is waited for its beginning.
+    // From the middle of its flight, a pure ACK, a FIN: it is waited for its beginning.
     t.peer_sends(data(100).seq(501).ack(1));
     t.peer_sends(ack(1).seq(1001));
-    t.peer_sends(ack(1).seq(0));
     t.peer_sends(fin().seq(1001).ack(1));
     t.expect_silence();
     // Somebody else's are refused at once; they need not wait for a cookie lifetime.
@@ -233,6 +262,23 @@ WIRE_CASE("DURABILITY 2: a peer whose cookie connection a rollback took away is 
     t.peer_sends(data(100).seq(501).ack(0x1234'5678));
     t.expect(rst().seq(0x1234'5678));
     t.use_flow(0);
+    t.peer_sends(data(1000).seq(1).ack(1));
+    t.app_accepts().app_reads(1000);
+    t.snapshot();
+    t.expect(ack(1001));
+}
+
+WIRE_CASE("DURABILITY 2: a probe brings back a cookie connection that a rollback took away: its peer may have seen the window shut",
+          "[cookies][restore]") {
+    auto t = flooded_and_durable(way);
+    t.peer_sends(syn());
+    t.expect(syn_ack().seq(0).ack(1));
+    t.peer_sends(data(1000).ack(1));
+    t.app_accepts().expect_silence();
+    t.crash(1_s).ignore_output();
+    t.peer_sends(ack(1).seq(0));
+    t.expect(ack(1).seq(1));
+    CHECK(t.stack().statistics().tcp_cookies_accepted == 1);
     t.peer_sends(data(1000).seq(1).ack(1));
     t.app_accepts().app_reads(1000);
     t.snapshot();
