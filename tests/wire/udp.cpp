@@ -105,6 +105,53 @@ WIRE_CASE("a connected socket takes datagrams of its peer alone, and learns of a
     CHECK(*t.stack().take_error(t.udp) == Error::connection_refused);
 }
 
+WIRE_CASE("RFC 1122 4.1.3.3: who is not connected has sent to many, and learns of nobody's closed port", "[udp]") {
+    UdpFixture t(way);
+    REQUIRE(t.stack().send_datagram(t.udp, {.destination = {peer_address, 999}}, Bytes{1}).has_value());
+    t.settle();
+    const Packet sent = t.expect_packet();
+    t.peer_sends_icmp(1, 4, icmp_error_body(0, sent.ip));
+    CHECK(*t.stack().take_error(t.udp) == Error::invalid);
+    CHECK(t.stack().peek_datagram(t.udp).error() == Error::would_block);
+}
+
+WIRE_CASE("RFC 1122 4.1.3.3, DURABILITY 8: a connected socket's error waits over a crash, and is told once", "[udp][restore]") {
+    UdpFixture t(way);
+    REQUIRE(t.stack().connect(t.udp, {.address = peer_address, .port = 999}).has_value());
+    REQUIRE(t.stack().send_datagram(t.udp, {}, Bytes{1}).has_value());
+    t.settle();
+    const Packet sent = t.expect_packet();
+    t.peer_sends_icmp(1, 4, icmp_error_body(0, sent.ip));
+    t.snapshot();
+    t.crash(1_s).ignore_output();
+    CHECK(t.stack().readiness(t.udp)->has(Readiness::error));
+    CHECK(*t.stack().take_error(t.udp) == Error::connection_refused);
+    CHECK(*t.stack().take_error(t.udp) == Error::invalid);
+    t.from_peer(5);
+    CHECK(t.receive().size() == 5);
+}
+
+WIRE_CASE("RFC 4443 2.4 e.3: what comes for a group reaches each socket of the port, and a port of nobody's is not answered",
+          "[udp][multicast]") {
+    UdpFixture t(way);
+    const IpFields ip{.src = peer_address, .dst = ipv6_all_nodes, .next_header = proto_udp, .hop_limit = 1};
+    t.peer_sends_ip(ip_packet(ip, udp_datagram(ip.src, ip.dst, {.src_port = 999, .dst_port = 53, .payload = {1, 2}})));
+    t.expect_silence();
+    const auto d = t.stack().peek_datagram(t.udp);
+    REQUIRE(d.has_value());
+    CHECK(d->destination == ipv6_all_nodes);
+    CHECK(d->hop_limit == 1);
+    REQUIRE(t.stack().consume_datagram(t.udp).has_value());
+    t.peer_sends_ip(ip_packet(ip, udp_datagram(ip.src, ip.dst, {.src_port = 999, .dst_port = 54, .payload = {1, 2}})));
+    t.expect_silence().expect_dropped(DropReason::udp_no_socket);
+    // A group that nobody here has joined.
+    const auto other = Ipv6Address::from_words({0xff02, 0, 0, 0, 0, 0, 0, 0x99});
+    t.peer_sends_ip(ip_packet({.src = peer_address, .dst = other, .next_header = proto_udp},
+                              udp_datagram(peer_address, other, {.src_port = 999, .dst_port = 53, .payload = {1}})));
+    t.expect_silence().expect_dropped(DropReason::ipv6_not_for_us);
+    CHECK_FALSE(t.stack().peek_datagram(t.udp).has_value());
+}
+
 WIRE_CASE("RFC 768: what one frame cannot carry is refused", "[udp]") {
     UdpFixture t(way);
     const Bytes large(1453, 1);

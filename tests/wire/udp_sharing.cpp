@@ -1,4 +1,5 @@
 // UDP: who shares a port, datagrams to groups, and what a datagram says of itself beside its bytes.
+#include <algorithm>
 #include <map>
 
 #include "support/fixture.hpp"
@@ -171,4 +172,29 @@ WIRE_CASE("UDP: a socket that is disconnected hears everybody again", "[udp]") {
     from_peer(t, 10);
     CHECK(queued(t, s) == 1);
     CHECK(t.stack().send_datagram(s, {}, Bytes{1}).error() == Error::not_connected);
+}
+
+WIRE_CASE("RFC 4113: datagrams are counted under the names that nstat prints, each drop under its own", "[udp][mib]") {
+    Fixture t(way);
+    const auto mib = [&](std::string_view name) {
+        std::array<MibCounter, 256> all{};
+        const auto counters = std::span(all).first(t.stack().mib_counters(all));
+        const auto found = std::ranges::find(counters, name, &MibCounter::name);
+        REQUIRE(found != counters.end());
+        return found->value;
+    };
+    const SocketHandle s = open_at(t, 53);
+    REQUIRE(t.stack().set_option(s, SocketOption::receive_buffer, 2).has_value());
+    for (int i = 0; i < 3; ++i) from_peer(t, 9);
+    from_peer(t, 9, 54);
+    t.expect_icmp(1, 4);
+    t.peer_sends_udp({.src_port = 9, .dst_port = 53, .payload = {1}, .length = {}, .checksum = 0});
+    REQUIRE(t.stack().send_datagram(s, {.destination = {t.peer, 9}}, Bytes{1}).has_value());
+    t.settle().ignore_output();
+    CHECK(mib("Udp6InDatagrams") == 2);
+    CHECK(mib("Udp6NoPorts") == 1);
+    CHECK(mib("Udp6RcvbufErrors") == 1);
+    CHECK(mib("Udp6InCsumErrors") == 1);
+    CHECK(mib("Udp6InErrors") == 2);
+    CHECK(mib("Udp6OutDatagrams") == 1);
 }
