@@ -58,6 +58,9 @@ struct CapacityConfig {
     std::uint32_t slice_nodes = 65536;      ///< queue entries: one for each stretch of bytes in one packet buffer
     std::uint32_t packet_buffers = 16384;   ///< of packet_buffer_bytes each
     std::uint32_t transmit_ring = 512;      ///< frames waiting for a device, for each interface; a power of two
+    /// What was sent and is not acknowledged, stretches of one time and fate, over all connections (RFC 6675, 8985). For
+    /// want of one a time is told too late, or a SACK is forgotten.
+    std::uint32_t sent_ranges = 32768;
     /// Objects of one kind that may change while a cut is unread. Beyond it the cut (not the stack) fails.
     std::uint32_t shadow_objects = 8192;
     /// Bytes between the polling thread's sweep and the encoder; a power of two, at least 64 KiB.
@@ -116,6 +119,8 @@ struct TcpConfig {
     /// CapacityConfig::tcp_connections, and a quarter of these at most. Beyond it, or for want of a slot, they are forgotten.
     std::uint32_t spent_cookies = 1024;
     std::uint32_t out_of_order_segments = 512;         ///< for each connection
+    bool sack = true;                                  ///< RFC 2018: offered, and taken up when offered
+    std::uint32_t sent_ranges = 512;                   ///< for each connection, of CapacityConfig::sent_ranges
     /// Bytes that all granted receive windows together may reach; 0: half of the packet pool.
     std::uint64_t receive_grant_bytes = 0;
     CongestionAlgorithm congestion = CongestionAlgorithm::cubic;  ///< of a new socket

@@ -539,6 +539,17 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(seq, Seq);
     KEEPNET_FIELD(next, Next);
 }
+template <class Io, Is<SentRangeState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [seq, length, sent_at, sacked, lost, retransmitted, next] = s;
+    KEEPNET_FIELD(seq, Seq);
+    KEEPNET_FIELD(length, Length);
+    KEEPNET_FIELD(sent_at, SentAt);
+    KEEPNET_FIELD(sacked, Sacked);
+    KEEPNET_FIELD(lost, Lost);
+    KEEPNET_FIELD(retransmitted, Retransmitted);
+    KEEPNET_FIELD(next, Next);
+}
 template <class Io, Is<TcpListenerState> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [socket, local, backlog, half_open, accept_head, accept_tail, accept_count, died_after, cookies_until] = s;

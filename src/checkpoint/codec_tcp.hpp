@@ -164,6 +164,61 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(duplicate_acks, DuplicateAcks);
     KEEPNET_FIELD(retransmissions, Retransmissions);
 }
+template <class Io, Is<SackState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [permitted, recent_count, recent, dsack_left, dsack_right, head, tail, ranges, sacked, lost, lost_left,
+           lost_right, stop] = s;
+    KEEPNET_FIELD(permitted, Permitted);
+    KEEPNET_FIELD(recent_count, RecentCount);
+    KEEPNET_FIELD(recent[0], Recent0);
+    KEEPNET_FIELD(recent[1], Recent1);
+    KEEPNET_FIELD(recent[2], Recent2);
+    KEEPNET_FIELD(recent[3], Recent3);
+    KEEPNET_FIELD(dsack_left, DsackLeft);
+    KEEPNET_FIELD(dsack_right, DsackRight);
+    KEEPNET_FIELD(head, Head);
+    KEEPNET_FIELD(tail, Tail);
+    KEEPNET_FIELD(ranges, Ranges);
+    KEEPNET_FIELD(sacked, Sacked);
+    KEEPNET_FIELD(lost, Lost);
+    KEEPNET_FIELD(lost_left, LostLeft);
+    KEEPNET_FIELD(lost_right, LostRight);
+    KEEPNET_FIELD(stop, Stop);
+}
+template <class Io, Is<RackState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [reorder, probe, sent_at, end, fack, rtt, rtt_min, rtt_min_at, reordering_seen, window_steps, window_rounds,
+           in_dsack_round, dsack_round, probe_owed, probe_out, probe_is_new, probe_end, tail_bytes] = s;
+    KEEPNET_FIELD(reorder, Reorder);
+    KEEPNET_FIELD(probe, Probe);
+    KEEPNET_FIELD(sent_at, SentAt);
+    KEEPNET_FIELD(end, End);
+    KEEPNET_FIELD(fack, Fack);
+    KEEPNET_FIELD(rtt, Rtt);
+    KEEPNET_FIELD(rtt_min, RttMin);
+    KEEPNET_FIELD(rtt_min_at, RttMinAt);
+    KEEPNET_FIELD(reordering_seen, ReorderingSeen);
+    KEEPNET_FIELD(window_steps, WindowSteps);
+    KEEPNET_FIELD(window_rounds, WindowRounds);
+    KEEPNET_FIELD(in_dsack_round, InDsackRound);
+    KEEPNET_FIELD(dsack_round, DsackRound);
+    KEEPNET_FIELD(probe_owed, ProbeOwed);
+    KEEPNET_FIELD(probe_out, ProbeOut);
+    KEEPNET_FIELD(probe_is_new, ProbeIsNew);
+    KEEPNET_FIELD(probe_end, ProbeEnd);
+    KEEPNET_FIELD(tail_bytes, TailBytes);
+}
+template <class Io, Is<RepairState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [prr_delivered, prr_out, prr_flight, can_undo, undo_bytes, undo_from, frto] = s;
+    KEEPNET_FIELD(prr_delivered, PrrDelivered);
+    KEEPNET_FIELD(prr_out, PrrOut);
+    KEEPNET_FIELD(prr_flight, PrrFlight);
+    KEEPNET_FIELD(can_undo, CanUndo);
+    KEEPNET_FIELD(undo_bytes, UndoBytes);
+    KEEPNET_FIELD(undo_from, UndoFrom);
+    KEEPNET_FIELD(frto, Frto);
+}
 template <class Io, Is<CutEdge> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [cut, rcv_nxt, end_of_send, consumed, buffer] = s;
@@ -235,13 +290,20 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(window, WindowTime);
     KEEPNET_FIELD(buffer, BufferTime);
 }
+/// What has a message of its own, as it came later.
+template <class Io, Is<TcpConnectionState> S, class M>
+void transfer_recovery(Io& io, S& s, M m) {
+    transfer(io, s.sack, m.getSack());
+    transfer(io, s.rack, m.getRack());
+    transfer(io, s.repair, m.getRepair());
+}
 template <class Io, Is<TcpConnectionState> S, class M>
 void transfer(Io& io, S& s, M m) {
     auto& [phase, policy, send_policy, local, remote, socket, listener, accept_next, options, snd, rcv, ts, rtt, congestion, recovery,
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict, ecn, mtu_search, tuning, counters] = s;
+           verdict, ecn, mtu_search, tuning, counters, sack, rack, repair] = s;
     KEEPNET_FIELD(phase, Phase);
     KEEPNET_FIELD(policy, Policy);
     KEEPNET_LATER_FIELD(send_policy, SendPolicy, policy);
@@ -295,6 +357,11 @@ void transfer(Io& io, S& s, M m) {
     transfer(io, ecn, m.getControl().getEcn());
     transfer(io, mtu_search, m.getControl().getMtuSearch());
     transfer(io, tuning, m.getControl().getTuning());
+    if constexpr (Io::encodes) {
+        transfer_recovery(io, s, m.initLossRecovery());
+    } else {
+        transfer_recovery(io, s, m.getLossRecovery());
+    }
 }
 #undef KEEPNET_LATER_FIELD
 #undef KEEPNET_FIELD

@@ -167,6 +167,7 @@ Done Decoder::check_capacity(const CapacityConfig& n) const {
         {StateKind::udp_socket, n.udp_sockets, "CapacityConfig::udp_sockets"},
         {StateKind::datagram, n.udp_datagrams, "CapacityConfig::udp_datagrams"},
         {StateKind::slice_node, n.slice_nodes, "CapacityConfig::slice_nodes"},
+        {StateKind::sent_range, n.sent_ranges, "CapacityConfig::sent_ranges"},
     };
     const auto too_large = [](std::string_view what, std::uint32_t slots, std::uint32_t capacity,
                               std::string_view field) {
@@ -203,6 +204,7 @@ CapacityConfig Decoder::needed() const {
     n.udp_sockets = slots(StateKind::udp_socket);
     n.udp_datagrams = slots(StateKind::datagram);
     n.slice_nodes = slots(StateKind::slice_node);
+    n.sent_ranges = slots(StateKind::sent_range);
     n.packet_buffers = std::max(1U, merge_.packet_buffers());
     n.transmit_ring = 1;
     n.shadow_objects = 1;
@@ -284,6 +286,7 @@ struct Filler {
     Slab<UdpSocketState>& slab_of(std::type_identity<UdpSocketState>) { return w.udp_sockets; }
     Slab<DatagramState>& slab_of(std::type_identity<DatagramState>) { return w.datagrams; }
     Slab<SliceNodeState>& slab_of(std::type_identity<SliceNodeState>) { return w.slice_nodes; }
+    Slab<SentRangeState>& slab_of(std::type_identity<SentRangeState>) { return w.sent_ranges; }
 };
 
 }  // namespace

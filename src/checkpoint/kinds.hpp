@@ -28,6 +28,7 @@ void with_type(StateKind kind, F&& f) {
         case StateKind::udp_socket: return f(std::type_identity<UdpSocketState>{});
         case StateKind::datagram: return f(std::type_identity<DatagramState>{});
         case StateKind::slice_node: return f(std::type_identity<SliceNodeState>{});
+        case StateKind::sent_range: return f(std::type_identity<SentRangeState>{});
         case StateKind::invalid:
         case StateKind::count_: return;
     }

@@ -11,12 +11,13 @@ CapacityConfig capacity_of(schema::Header::Capacity::Reader m) {
     CapacityConfig capacity;
     auto& [interfaces, addresses, routes, neighbors, pending_packets, destinations, sockets, tcp_connections,
            tcp_listeners, tcp_tombstones, udp_sockets, udp_datagrams, slice_nodes, packet_buffers, transmit_ring,
-           shadow_objects, sweep_queue_bytes] = capacity;
+           sent_ranges, shadow_objects, sweep_queue_bytes] = capacity;
     interfaces = m.getInterfaces(), addresses = m.getAddresses(), routes = m.getRoutes();
     neighbors = m.getNeighbors(), pending_packets = m.getPendingPackets(), destinations = m.getDestinations();
     sockets = m.getSockets(), tcp_connections = m.getTcpConnections(), tcp_listeners = m.getTcpListeners();
     tcp_tombstones = m.getTcpTombstones(), udp_sockets = m.getUdpSockets(), udp_datagrams = m.getUdpDatagrams();
     slice_nodes = m.getSliceNodes(), packet_buffers = m.getPacketBuffers(), transmit_ring = m.getTransmitRing();
+    if (m.getSentRanges() != 0) sent_ranges = m.getSentRanges();
     shadow_objects = m.getShadowObjects(), sweep_queue_bytes = m.getSweepQueueBytes();
     return capacity;
 }
@@ -64,10 +65,11 @@ Done read_trailer(Layer& layer) {
     if (frame->which() != schema::Frame::TRAILER) return damaged("it does not end with a trailer");
     const auto m = frame->getTrailer();
     const auto kinds = m.getKinds();
-    if (kinds.size() < state_kinds || m.getFrames() != layer.envelope.frames.size() - 1) {
+    constexpr auto kinds_at_first = static_cast<unsigned>(StateKind::slice_node);  // of version 1.0
+    if (kinds.size() < kinds_at_first || m.getFrames() != layer.envelope.frames.size() - 1) {
         return damaged("the trailer counts something else");
     }
-    for (unsigned i = 0; i < state_kinds; ++i) layer.counts[i] = {kinds[i].getObjects(), kinds[i].getSlots()};
+    for (unsigned i = 0; i < state_kinds && i < kinds.size(); ++i) layer.counts[i] = {kinds[i].getObjects(), kinds[i].getSlots()};
     layer.blobs = m.getBlobs();
     layer.packet_buffers = m.getPacketBuffers();
     return {};
@@ -114,6 +116,7 @@ std::string_view kind_name(StateKind kind) {
         case StateKind::udp_socket: return "UDP socket";
         case StateKind::datagram: return "datagram";
         case StateKind::slice_node: return "queue entry";
+        case StateKind::sent_range: return "sent range";
         case StateKind::invalid:
         case StateKind::count_: break;
     }

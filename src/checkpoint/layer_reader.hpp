@@ -123,6 +123,8 @@ class LayerReader {
                 return take_all<StateKind::slice_node, SliceNodeState>(
                     m.getNodes(), m.getBytes(), [](const auto& n) { return n.getSlice().getLength(); });
             }
+            case schema::Frame::SENT_RANGES:
+                return take_all<StateKind::sent_range, SentRangeState>(frame->getSentRanges());
             case schema::Frame::FREED: return take_freed(frame->getFreed());
             case schema::Frame::BUFFERS: return take_buffers(frame->getBuffers());
             case schema::Frame::BLOB: return take_blob(frame->getBlob());

@@ -9,6 +9,7 @@
 #include "checkpoint/snapshot.capnp.h"
 #include "state/neighbor_state.hpp"
 #include "state/stack_state.hpp"
+#include "state/tcp_connection_state.hpp"
 
 namespace keepnet::checkpoint {
 
@@ -51,6 +52,10 @@ struct SchemaOf<NeighborPhase> {
     using Type = schema::NeighborPhase;
 };
 template <>
+struct SchemaOf<FrtoStep> {
+    using Type = schema::FrtoStep;
+};
+template <>
 struct SchemaOf<AddressStatus> {
     using Type = schema::AddressStatus;
 };
@@ -73,6 +78,9 @@ KEEPNET_SAME(CongestionAlgorithm, cubic, CUBIC);
 KEEPNET_SAME(EcnMode, off, OFF);
 KEEPNET_SAME(EcnMode, respond, RESPOND);
 KEEPNET_SAME(EcnMode, request, REQUEST);
+KEEPNET_SAME(FrtoStep, idle, IDLE);
+KEEPNET_SAME(FrtoStep, retransmitted, RETRANSMITTED);
+KEEPNET_SAME(FrtoStep, sent_new, SENT_NEW);
 KEEPNET_SAME(SuspendPhase, running, RUNNING);
 KEEPNET_SAME(SuspendPhase, draining, DRAINING);
 KEEPNET_SAME(SuspendPhase, suspended, SUSPENDED);

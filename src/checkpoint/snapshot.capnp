@@ -31,6 +31,7 @@ struct Frame {
     blob @17 :Blob;
     trailer @18 :Trailer;
     freed @19 :Freed;              # 1.1; in an increment alone, and in every one
+    sentRanges @20 :List(SentRange);  # behind sliceNodes
   }
 }
 
@@ -67,6 +68,7 @@ struct Header {
     transmitRing @26 :UInt32;
     shadowObjects @27 :UInt32;
     sweepQueueBytes @28 :UInt32;
+    sentRanges @35 :UInt32;        # 0: from before there were any
   }
   cutHigh @29 :UInt32;             # 1.1, as is the rest
   earlierCutHigh @30 :UInt32;
@@ -471,6 +473,7 @@ struct TcpConnection {
   cookieUntil @121 :Int64 = 9223372036854775807;  # instant; made from a SYN cookie that is good until then
   control @122 :TcpControl;
   counters @124 :TcpCounters;
+  lossRecovery @125 :TcpRecovery;
 }
 struct TcpControl {                 # congestion and flow control, as far as they came after version 1.1
   algorithm @0 :CongestionAlgorithm;  # invalid: newreno
@@ -555,6 +558,55 @@ struct TcpCounters {                # of TCP_INFO
   windowTime @19 :Int64;  # duration
   bufferTime @20 :Int64;  # duration
 }
+struct TcpRecovery {                # loss recovery, as far as it came after version 1.1
+  sack :group {
+    permitted @0 :Bool;
+    recentCount @1 :UInt8;
+    recent0 @2 :UInt32;
+    recent1 @3 :UInt32;
+    recent2 @4 :UInt32;
+    recent3 @5 :UInt32;
+    dsackLeft @6 :UInt32;
+    dsackRight @7 :UInt32;
+    head @8 :UInt32;              # link to a SentRange
+    tail @9 :UInt32;              # link to a SentRange
+    ranges @10 :UInt32;
+    sacked @11 :UInt32;
+    lost @12 :UInt32;
+    lostLeft @13 :UInt32;
+    lostRight @14 :UInt32;
+    stop @15 :UInt32;
+  }
+  rack :group {
+    reorder @16 :Int64 = 9223372036854775807;  # instant
+    probe @17 :Int64 = 9223372036854775807;    # instant
+    sentAt @18 :Int64 = -9223372036854775808;  # instant
+    end @19 :UInt32;
+    fack @20 :UInt32;
+    rtt @21 :Int64;                # duration
+    rttMin @22 :Int64;             # duration
+    rttMinAt @23 :Int64 = -9223372036854775808;  # instant
+    reorderingSeen @24 :Bool;
+    windowSteps @25 :UInt8 = 1;
+    windowRounds @26 :UInt8;
+    inDsackRound @27 :Bool;
+    dsackRound @28 :UInt32;
+    probeOwed @29 :Bool;
+    probeOut @30 :Bool;
+    probeIsNew @31 :Bool;
+    probeEnd @32 :UInt32;
+    tailBytes @33 :UInt16;
+  }
+  repair :group {
+    prrDelivered @34 :UInt32;
+    prrOut @35 :UInt32;
+    prrFlight @36 :UInt32;
+    canUndo @37 :Bool;
+    undoBytes @38 :UInt32;
+    undoFrom @39 :UInt32;
+    frto @40 :FrtoStep = idle;
+  }
+}
 struct CutEdge {
   cut @0 :UInt32;
   rcvNxt @1 :UInt32;
@@ -629,6 +681,20 @@ struct SliceNode {
   next @7 :UInt32;                 # link to a SliceNode
 }
 
+# Sent and not acknowledged: a stretch of the send stream that left at one time and has one fate.
+struct SentRange {
+  index @0 :UInt32;
+  generation @1 :UInt64;
+  stamp @2 :UInt32;
+  seq @3 :UInt32;
+  length @4 :UInt32;
+  sentAt @5 :Int64;                # instant
+  sacked @6 :Bool;
+  lost @7 :Bool;
+  retransmitted @8 :Bool;
+  next @9 :UInt32;                 # link to a SentRange
+}
+
 # A packet buffer that slices name: how much of it is written, so that what is appended goes behind that.
 struct Buffer {
   buffer @0 :UInt32;
@@ -646,6 +712,7 @@ enum TcpPhase {
   invalid @0; closed @1; listen @2; synSent @3; synReceived @4; established @5; finWait1 @6; finWait2 @7; closeWait @8;
   closing @9; lastAck @10; timeWait @11;
 }
+enum FrtoStep { invalid @0; idle @1; retransmitted @2; sentNew @3; }
 enum Verdict {
   invalid @0; notRestored @1; pending @2; resumed @3; closed @4; resetByPeer @5; addressGone @6; expired @7;
   droppedByPolicy @8; replayDiverged @9;

@@ -10,13 +10,13 @@ namespace {
 void put_capacity(schema::Header::Capacity::Builder m, const CapacityConfig& capacity) {
     const auto& [interfaces, addresses, routes, neighbors, pending_packets, destinations, sockets, tcp_connections,
                  tcp_listeners, tcp_tombstones, udp_sockets, udp_datagrams, slice_nodes, packet_buffers, transmit_ring,
-                 shadow_objects, sweep_queue_bytes] = capacity;
+                 sent_ranges, shadow_objects, sweep_queue_bytes] = capacity;
     m.setInterfaces(interfaces), m.setAddresses(addresses), m.setRoutes(routes), m.setNeighbors(neighbors);
     m.setPendingPackets(pending_packets), m.setDestinations(destinations), m.setSockets(sockets);
     m.setTcpConnections(tcp_connections), m.setTcpListeners(tcp_listeners), m.setTcpTombstones(tcp_tombstones);
     m.setUdpSockets(udp_sockets), m.setUdpDatagrams(udp_datagrams), m.setSliceNodes(slice_nodes);
     m.setPacketBuffers(packet_buffers), m.setTransmitRing(transmit_ring), m.setShadowObjects(shadow_objects);
-    m.setSweepQueueBytes(sweep_queue_bytes);
+    m.setSentRanges(sent_ranges), m.setSweepQueueBytes(sweep_queue_bytes);
 }
 
 }  // namespace
@@ -89,6 +89,7 @@ void SnapshotWriter::fill(schema::Frame::Builder frame) {
             put_objects<SliceNodeState>(m.initNodes(n));
             return put_payload(m.initBytes(static_cast<unsigned>(payload_bytes_)));
         }
+        case StateKind::sent_range: return put_objects<SentRangeState>(frame.initSentRanges(n));
         case StateKind::invalid:
         case StateKind::count_: return;
     }

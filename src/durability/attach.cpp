@@ -63,6 +63,11 @@ struct Range<SuspendPhase> {
     static constexpr bool zero = false;
 };
 template <>
+struct Range<FrtoStep> {
+    static constexpr auto last = FrtoStep::sent_new;
+    static constexpr bool zero = false;
+};
+template <>
 struct Range<NeighborPhase> {
     static constexpr auto last = NeighborPhase::probe;
     static constexpr bool zero = false;
@@ -153,7 +158,7 @@ class Checker {
     void each_slab(F&& f) {
         f(w_.stacks), f(w_.statistics), f(w_.interfaces), f(w_.addresses), f(w_.routes), f(w_.neighbors);
         f(w_.pending_packets), f(w_.destinations), f(w_.sockets), f(w_.connections), f(w_.listeners);
-        f(w_.udp_sockets), f(w_.datagrams), f(w_.slice_nodes);
+        f(w_.udp_sockets), f(w_.datagrams), f(w_.slice_nodes), f(w_.sent_ranges);
     }
     void check_slabs() {
         each_slab([&](const auto& slab) {
@@ -284,6 +289,7 @@ class Checker {
     }
     void check_connections() {
         Tally owned;
+        Tally sent;
         w_.connections.for_each([&](std::uint32_t i, const TcpConnectionState& c) {
             if (fault_) return;
             const SocketState* socket = w_.sockets.find(c.socket);
@@ -295,7 +301,9 @@ class Checker {
             check_queue(c.send_queue, owned, i);
             check_queue(c.receive_queue, owned, i);
             check_queue(c.out_of_order, owned, i);
+            walk(w_.sent_ranges, c.sack.head, c.sack.tail, c.sack.ranges, sent, StateKind::tcp_connection, i);
         });
+        require(sent == tally_all(w_.sent_ranges), StateKind::sent_range, 0, "not in exactly one list");
         require(owned == tally_all(w_.slice_nodes), StateKind::slice_node, 0, "not in exactly one queue");
     }
     void check_listeners() {

@@ -118,6 +118,11 @@ void for_each_field(S& s, F&& f) {
     for_each_field(slice, f);
     f(seq), f(next);
 }
+template <Is<SentRangeState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [seq, length, sent_at, sacked, lost, retransmitted, next] = s;
+    f(seq), f(length), f(sent_at), f(sacked), f(lost), f(retransmitted), f(next);
+}
 template <Is<ByteQueueState> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [head, tail, nodes, bytes] = s;
@@ -244,6 +249,29 @@ void for_each_field(S& s, F&& f) {
     auto& [recover, in_recovery, after_timeout, retransmit_owed, duplicate_acks, retransmissions] = s;
     f(recover), f(in_recovery), f(after_timeout), f(retransmit_owed), f(duplicate_acks), f(retransmissions);
 }
+template <Is<SackState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [permitted, recent_count, recent, dsack_left, dsack_right, head, tail, ranges, sacked, lost, lost_left,
+           lost_right, stop] = s;
+    f(permitted), f(recent_count);
+    for (auto& seq : recent) f(seq);
+    f(dsack_left), f(dsack_right), f(head), f(tail), f(ranges), f(sacked), f(lost);
+    f(lost_left), f(lost_right), f(stop);
+}
+template <Is<RackState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [reorder, probe, sent_at, end, fack, rtt, rtt_min, rtt_min_at, reordering_seen, window_steps, window_rounds,
+           in_dsack_round, dsack_round, probe_owed, probe_out, probe_is_new, probe_end, tail_bytes] = s;
+    f(reorder), f(probe), f(sent_at), f(end), f(fack), f(rtt), f(rtt_min), f(rtt_min_at), f(reordering_seen);
+    f(window_steps), f(window_rounds), f(in_dsack_round), f(dsack_round), f(probe_owed), f(probe_out);
+    f(probe_is_new), f(probe_end), f(tail_bytes);
+}
+template <Is<RepairState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [prr_delivered, prr_out, prr_flight, can_undo, undo_bytes, undo_from, frto] = s;
+    f(prr_delivered), f(prr_out), f(prr_flight), f(can_undo), f(undo_bytes), f(undo_from);
+    f(frto);
+}
 template <Is<CutEdge> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [cut, rcv_nxt, end_of_send, consumed, buffer] = s;
@@ -277,7 +305,7 @@ void for_each_field(S& s, F&& f) {
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict, ecn, mtu_search, tuning, counters] = s;
+           verdict, ecn, mtu_search, tuning, counters, sack, rack, repair] = s;
     f(phase), f(policy), f(send_policy);
     for_each_field(local, f), for_each_field(remote, f);
     f(socket), f(listener), f(accept_next);
@@ -295,6 +323,7 @@ void for_each_field(S& s, F&& f) {
     f(timers.pace);
     for_each_field(ecn, f), for_each_field(mtu_search, f), for_each_field(tuning, f);
     for_each_field(counters, f);
+    for_each_field(sack, f), for_each_field(rack, f), for_each_field(repair, f);
 }
 
 }  // namespace keepnet::durability

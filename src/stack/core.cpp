@@ -56,7 +56,7 @@ Error check_config(const StackConfig& config) {
     const std::uint32_t capacities[] = {n.interfaces,    n.addresses,       n.routes,        n.neighbors,
                                         n.pending_packets, n.destinations,  n.sockets,       n.tcp_connections,
                                         n.tcp_listeners, n.udp_sockets,     n.udp_datagrams, n.slice_nodes,
-                                        n.packet_buffers, n.shadow_objects};
+                                        n.packet_buffers, n.sent_ranges,     n.shadow_objects};
     for (const std::uint32_t c : capacities) {
         if (c == 0 || c > handle_index_max) return Error::invalid_argument;
     }

@@ -21,6 +21,7 @@ enum class StateKind : std::uint16_t {
     udp_socket,
     datagram,
     slice_node,
+    sent_range,
     count_,
 };
 

@@ -151,6 +151,64 @@ struct RecoveryState {
     std::uint32_t retransmissions = 0;
 };
 
+/// Selective acknowledgement, both sides (RFC 2018, 2883), and the scoreboard's ends (RFC 6675).
+struct SackState {
+    bool permitted = false;        ///< both SYNs said so; else nothing below is used
+    std::uint8_t recent_count = 0;
+    std::array<Seq, 4> recent{};   ///< a number inside each of the blocks that grew last, the newest first
+    Seq dsack_left{};              ///< what came twice and is still to be reported; nothing when they are equal
+    Seq dsack_right{};
+    Link head{};                   ///< SentRangeState, from una
+    Link tail{};
+    std::uint32_t ranges = 0;
+    std::uint32_t sacked = 0;      ///< bytes below nxt
+    std::uint32_t lost = 0;        ///< bytes below nxt that are marked lost
+    Seq lost_left{};               ///< the first of them; nothing when both are equal
+    Seq lost_right{};
+    Seq stop{};                    ///< while nxt < max: the next number at or above nxt that need not be sent again
+};
+
+/// RACK-TLP (RFC 8985).
+struct RackState {
+    Deadline reorder = never;      ///< when the reordering window of something ends
+    Deadline probe = never;        ///< PTO
+    Instant sent_at = long_ago;    ///< RACK.xmit_ts: of what was sent last of all that has been delivered
+    Seq end{};                     ///< RACK.end_seq
+    Seq fack{};                    ///< behind the highest number that was delivered
+    Duration rtt{};                ///< RACK.rtt
+    Duration rtt_min{};            ///< 0: no sample yet
+    Instant rtt_min_at = long_ago;
+    bool reordering_seen = false;
+    std::uint8_t window_steps = 1; ///< RACK.reo_wnd_mult: quarters of rtt_min
+    std::uint8_t window_rounds = 0;  ///< RACK.reo_wnd_persist: recoveries left with it
+    bool in_dsack_round = false;
+    Seq dsack_round{};             ///< until this is acknowledged, D-SACKs are one event
+    bool probe_owed = false;
+    bool probe_out = false;        ///< a probe is unanswered; its end is
+    bool probe_is_new = false;     ///< ... and it was no retransmission
+    Seq probe_end{};
+    std::uint16_t tail_bytes = 0;  ///< of the newest segment, FIN included
+};
+
+/// Where F-RTO stands (RFC 5682 3.1).
+enum class FrtoStep : std::uint8_t {
+    invalid = 0,
+    idle,
+    retransmitted,                 ///< step 1: the timeout's retransmission is unanswered
+    sent_new,                      ///< step 2b: new data is on its way
+};
+
+/// Proportional rate reduction (RFC 9937), and what is taken back when a loss was none.
+struct RepairState {
+    std::uint32_t prr_delivered = 0;
+    std::uint32_t prr_out = 0;
+    std::uint32_t prr_flight = 0;  ///< RecoverFS
+    bool can_undo = false;
+    std::uint32_t undo_bytes = 0;  ///< sent again and not reported as a duplicate
+    Seq undo_from{};               ///< una when it began
+    FrtoStep frto = FrtoStep::idle;
+};
+
 /// A connection as it was at one cut that is still outstanding.
 struct CutEdge {
     CutNumber cut = 0;             ///< 0: none
@@ -274,6 +332,9 @@ struct TcpConnectionState {
     MtuSearchState mtu_search{};
     ReceiveTuning tuning{};
     TcpCounters counters{};
+    SackState sack{};
+    RackState rack{};
+    RepairState repair{};
 };
 
 /// The SYN is the first thing in the send stream until it is acknowledged.

@@ -9,7 +9,8 @@ void World::place(ArenaCarver& carver, const StackConfig& config) {
     const CapacityConfig& n = config.capacity;
     const auto slab = [&](auto& view, StateKind kind, std::uint32_t capacity) {
         const bool is_linked_by_index =
-            kind == StateKind::pending_packet || kind == StateKind::datagram || kind == StateKind::slice_node;
+            kind == StateKind::pending_packet || kind == StateKind::datagram || kind == StateKind::slice_node ||
+            kind == StateKind::sent_range;
         view.place(carver, static_cast<std::uint16_t>(kind), capacity, n.shadow_objects, control,
                    is_linked_by_index ? nullptr : generations);
     };
@@ -27,6 +28,7 @@ void World::place(ArenaCarver& carver, const StackConfig& config) {
     slab(udp_sockets, StateKind::udp_socket, n.udp_sockets);
     slab(datagrams, StateKind::datagram, n.udp_datagrams);
     slab(slice_nodes, StateKind::slice_node, n.slice_nodes);
+    slab(sent_ranges, StateKind::sent_range, n.sent_ranges);
     pool.place(carver, n.packet_buffers, control);
     timers.place(carver, timer_count());
     changed_sockets.place(carver, n.sockets);

@@ -16,6 +16,7 @@
 #include "state/interface_state.hpp"
 #include "state/kinds.hpp"
 #include "state/neighbor_state.hpp"
+#include "state/sent_range_state.hpp"
 #include "state/slice_node_state.hpp"
 #include "state/socket_state.hpp"
 #include "state/stack_state.hpp"
@@ -59,6 +60,7 @@ class World {
     Slab<UdpSocketState> udp_sockets;
     Slab<DatagramState> datagrams;
     Slab<SliceNodeState> slice_nodes;
+    Slab<SentRangeState> sent_ranges;
     PacketPool pool;
     DeadlineQueue timers;                ///< derived
     UndoBlock* undo = nullptr;           ///< of the step under way; null: steps cannot be taken back
@@ -87,7 +89,7 @@ class World {
     template <class F>
     void for_each_slab(F&& f) {
         f(stacks), f(statistics), f(interfaces), f(addresses), f(routes), f(neighbors), f(pending_packets);
-        f(destinations), f(sockets), f(connections), f(listeners), f(udp_sockets), f(datagrams), f(slice_nodes);
+        f(destinations), f(sockets), f(connections), f(listeners), f(udp_sockets), f(datagrams), f(slice_nodes), f(sent_ranges);
     }
 
     // --- timers: one for each object that has deadlines ---

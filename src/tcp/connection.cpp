@@ -4,6 +4,7 @@
 
 #include "tcp/counters.hpp"
 #include "tcp/queues.hpp"
+#include "tcp/recovery/sack.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
@@ -163,8 +164,10 @@ void update_timers(TcpContext& cx, TcpConnectionState& c) {
     }
 }
 
-Deadline earliest(const TcpTimers& t) {
-    return earlier(earlier(earlier(t.retransmit, t.persist), earlier(t.delayed_ack, t.keep_alive)),
+Deadline earliest(const TcpConnectionState& c) {
+    const TcpTimers& t = c.timers;
+    const Deadline recovery = earlier(t.retransmit, earlier(c.rack.reorder, c.rack.probe));
+    return earlier(earlier(earlier(recovery, t.persist), earlier(t.delayed_ack, t.keep_alive)),
                    earlier(earlier(t.time_wait, t.user_timeout), earlier(t.cork, t.pace)));
 }
 
@@ -233,6 +236,7 @@ void end_connection(TcpContext& cx, TcpConnectionState& c, Error why, Verdict ve
     c.timers = {};
     c.ack_now = c.window_update_owed = c.probe_owed = c.fin_ack_owed = c.resume_owed = false;
     c.recovery.retransmit_owed = false;
+    sack::forget(cx.w, c);
     clear_queue(cx.w, c.send_queue);
     clear_queue(cx.w, c.out_of_order);
     cx.tables.extra[cx.w.connections.index_of(c)].cursor = {};
@@ -247,6 +251,7 @@ void replace_time_wait(TcpContext& cx, TcpConnectionState& c) {
     c.phase = TcpPhase::closed;
     c.timers = {};
     c.ack_now = false;
+    sack::forget(cx.w, c);
     settle(cx, c);
 }
 
@@ -254,6 +259,7 @@ void enter_time_wait(TcpContext& cx, TcpConnectionState& c) {
     c.phase = TcpPhase::time_wait;
     ++cx.w.count().tcp_time_waits;
     c.timers = {};
+    sack::forget(cx.w, c);
     if (c.verdict == Verdict::pending) {
         c.verdict = Verdict::closed;
         tell_socket(cx, c, Error::invalid);
@@ -354,7 +360,7 @@ void settle(TcpContext& cx, TcpConnectionState& c) {
     note_limit(cx, c);
     update_grant(cx, i, c);
     if (c.policy != DurabilityPolicy::none) note_held(cx, c);
-    cx.w.arm(StateKind::tcp_connection, i, earliest(c.timers));
+    cx.w.arm(StateKind::tcp_connection, i, earliest(c));
     if (!cx.tables.run.test(i) && has_something_to_send(c)) cx.tables.run.set(i);
 }
 
@@ -375,7 +381,7 @@ void rebuild_connection(TcpContext& cx, std::uint32_t i, const TcpConnectionStat
         t.extra[i].moved_in = cx.w.cuts().current;
         t.extra[i].moved_at = c.marks.held_since == never ? cx.now : c.marks.held_since;
     }
-    cx.w.arm(StateKind::tcp_connection, i, is_spent(c) ? c.cookie_until : is_dead(c) ? never : earliest(c.timers));
+    cx.w.arm(StateKind::tcp_connection, i, is_spent(c) ? c.cookie_until : is_dead(c) ? never : earliest(c));
     const bool waits_for_its_turn = c.resume_owed && i >= cx.w.stack().resume_cursor;
     if (has_something_to_send(c) && !waits_for_its_turn) t.run.set(i);
 }

@@ -1,5 +1,6 @@
 // ICMPv6 errors about segments of ours: believed only when they quote something in flight. RFC 5927, RFC
 // 5461, RFC 8201.
+#include "tcp/recovery/sack.hpp"
 #include "tcp/acceptance.hpp"
 #include "tcp/mtu_search.hpp"
 #include "tcp/verbs.hpp"
@@ -30,6 +31,7 @@ void on_too_big(TcpContext& cx, TcpConnectionState& c, const ip::TransportError&
     // All that was too big is lost; that says nothing of congestion.
     if (after(c.snd.nxt, c.snd.una)) {
         c.snd.nxt = c.snd.una;
+        if (c.sack.permitted) sack::on_go_back(cx.w, c);
         c.recovery.retransmit_owed = true;
         c.rtt.timing = false;
     }

@@ -112,6 +112,8 @@ void take_syn_options(TcpContext& cx, TcpConnectionState& c, const wire::TcpOpti
         c.ts.recent = o.timestamps->tsval;
         c.ts.recent_at = cx.now;
     }
+    c.rack.fack = c.snd.iss;
+    c.sack.permitted = config.sack && o.sack_permitted;
     if (scale_offered && config.window_scaling && o.window_scale) {
         c.snd.wscale = std::min(*o.window_scale, wscale_max);
     } else {

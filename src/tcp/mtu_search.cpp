@@ -75,11 +75,11 @@ void on_ack(const TcpContext& cx, TcpConnectionState& c) {
     update_mss(cx, c);
 }
 
-bool on_loss(const TcpContext& cx, TcpConnectionState& c) {
+bool on_loss(const TcpContext& cx, TcpConnectionState& c, Seq lost) {
     MtuSearchState& m = c.mtu_search;
     if (m.probe == 0 || !m.is_sent) return false;
     const std::uint32_t text = m.probe - headers_of(c);
-    if (!in_window(c.snd.una, m.probe_end - text, text)) return false;
+    if (!in_window(lost, m.probe_end - text, text)) return false;
     fail(cx, m);
     return true;
 }

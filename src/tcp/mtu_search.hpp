@@ -13,8 +13,8 @@ namespace keepnet::tcp::mtu_search {
 void on_timeout(const TcpContext& cx, TcpConnectionState& c);
 /// New data was acknowledged.
 void on_ack(const TcpContext& cx, TcpConnectionState& c);
-/// Recovery began for what lies at una. True: it is the probe, which says nothing of congestion (RFC 4821 7.5).
-[[nodiscard]] bool on_loss(const TcpContext& cx, TcpConnectionState& c);
+/// Recovery began, and `lost` is the first that is. True: it is the probe, which says nothing of congestion (RFC 4821 7.5).
+[[nodiscard]] bool on_loss(const TcpContext& cx, TcpConnectionState& c, Seq lost);
 /// A router has said what passes (RFC 8201).
 void on_too_big(TcpConnectionState& c, std::uint32_t mtu);
 /// After a restore no probe is out.

@@ -2,6 +2,7 @@
 // data).
 #include "ip/inherited.hpp"
 #include "tcp/acceptance.hpp"
+#include "tcp/recovery/reports.hpp"
 #include "tcp/verbs.hpp"
 
 namespace keepnet::tcp {
@@ -81,6 +82,9 @@ void send_challenge(TcpContext& cx, TcpConnectionState& c) {
 void answer_unacceptable(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     // Restored too, it may begin with what we have already; that says less than an acceptable segment, but enough.
     if (c.verdict == Verdict::pending) on_sign_of_life(c);
+    if (before(s.repr.seq, c.rcv.nxt)) {
+        note_duplicate(c, s.repr.seq, min_seq(s.repr.seq + s.payload.length, c.rcv.nxt));
+    }
     // Text that comes again shows that an ACK was lost: answered each time, unless ACKs are being withheld. What acknowledges
     // what was never sent shows nothing (RFC 5961 5.2).
     const bool withheld = acknowledgeable(c) != c.rcv.nxt;

@@ -3,6 +3,7 @@
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/mtu_search.hpp"
 #include "tcp/recovery/newreno.hpp"
+#include "tcp/recovery/sack.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
@@ -70,6 +71,7 @@ void go_back(TcpContext& cx, TcpConnectionState& c) {
         return;
     }
     recovery::restart(c.recovery, congestion::view_of(c, cx.now));
+    if (c.sack.permitted) sack::restart(cx, c);
     // Into a closed window nothing was sent: the persist timer asks.
     c.recovery.retransmit_owed = c.snd.max != c.snd.una && c.snd.wnd != 0;
     congestion::restart(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments);

@@ -1,6 +1,7 @@
 // Invariants of a connection or listener that comes from a snapshot or from an arena that somebody preserved:
 // an error for the caller, so that no assertion of ours can be reached from outside.
 #include "tcp/queues.hpp"
+#include "tcp/recovery/scoreboard.hpp"
 #include "tcp/verbs.hpp"
 #include "wire/ipv6.hpp"
 
@@ -123,11 +124,12 @@ bool is_sane(const World& w, std::uint32_t i) {
     if (c.rtt.srtt.ns < 0 || c.rtt.rttvar.ns < 0 || c.rtt.rto.ns < 0) return false;
     const TcpConnectionOptions& o = c.options;
     if (o.keep_alive && (o.keep_alive_idle.ns <= 0 || o.keep_alive_interval.ns <= 0)) return false;
+    if (c.rack.rtt.ns < 0 || c.rack.rtt_min.ns < 0) return false;
     if (is_dead(c)) {
-        return c.send_queue.nodes == 0 && c.out_of_order.nodes == 0 &&
+        return c.sack.ranges == 0 && c.send_queue.nodes == 0 && c.out_of_order.nodes == 0 &&
                (c.socket || c.tombstone || c.rst_owed || is_spent(c));
     }
-    return !c.tombstone && !c.rst_owed && is_send_side_sane(c) && is_receive_side_sane(c) &&
+    return !c.tombstone && !c.rst_owed && is_send_side_sane(c) && is_scoreboard_sane(w, c) && is_receive_side_sane(c) &&
            does_fin_fit_phase(c);
 }
 

@@ -8,6 +8,7 @@
 #include "tcp/mtu_search.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/newreno.hpp"
+#include "tcp/recovery/sack.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
@@ -219,12 +220,14 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     measure_round_trip(cx, c, s);
     end_timeouts(cx, c);
     const bool fin_acked = advance_una(cx, c, ack);
-    if (recovery::on_new_ack(c.recovery, c.congestion, view, ack)) {
+    c.timers.retransmit = c.snd.nxt != c.snd.una ? cx.now + current_rto(c.rtt, cx.w.config().tcp) : never;
+    if (c.sack.permitted) {
+        sack::on_ack(cx, c, s, view);
+    } else if (recovery::on_new_ack(c.recovery, c.congestion, view, ack)) {
         congestion::on_ack(c.congestion, view, acked);
     }
     mtu_search::on_ack(cx, c);
     c.timers.user_timeout = never;  // progress: settle() starts it anew if something is still under way
-    c.timers.retransmit = c.snd.nxt != c.snd.una ? cx.now + current_rto(c.rtt, cx.w.config().tcp) : never;
     // Once for all that comes at one instant.
     if (c.last_heard != cx.now) ip::confirm_reachable(cx, c.remote.address, c.remote.interface);
     if (fin_acked) on_fin_acked(cx, c);
@@ -232,13 +235,18 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
 }
 
 void on_repeated_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
+    if (c.sack.permitted) {
+        // Whatever else it carries: what it reports is what counts. A D-SACK may come when all is acknowledged.
+        if (after(c.snd.max, c.snd.una) || s.repr.options.sack_count != 0) sack::on_ack(cx, c, s, congestion::view_of(c, cx.now));
+        return;
+    }
     // RFC 5681 2: a duplicate acknowledgement carries nothing else.
     const std::uint32_t wnd = std::uint32_t{s.repr.window} << c.snd.wscale;
     if (!after(c.snd.max, c.snd.una) || s.length() != 0 || wnd != c.snd.wnd || wnd == 0) return;
     const congestion::View view = congestion::view_of(c, cx.now);
     if (!recovery::on_duplicate_ack(c.recovery, c.congestion, view)) return;
     ++cx.w.count().tcp_fast_retransmits;
-    if (mtu_search::on_loss(cx, c)) congestion::undo(c.congestion, view);
+    if (mtu_search::on_loss(cx, c, c.snd.una)) congestion::undo(c.congestion, view);
 }
 
 /// ECE: something on the way to the peer was marked. Before the ACK itself counts: it opens no window that it shuts.

@@ -2,6 +2,7 @@
 // RFC 9293 3.10.7.4 (seventh, eighth), 3.8.6.3 (delayed ACK); RFC 5681 4.2.
 #include "tcp/ecn.hpp"
 #include "tcp/queues.hpp"
+#include "tcp/recovery/reports.hpp"
 #include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
 
@@ -27,6 +28,7 @@ Text cut_to_window(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     if (before(t.seq, c.rcv.nxt)) {
         const std::uint32_t known = c.rcv.nxt - t.seq;
         const std::uint32_t cut = known < t.slice.length ? known : t.slice.length;
+        note_duplicate(c, t.seq, t.seq + cut);
         t.slice.offset = static_cast<std::uint16_t>(t.slice.offset + cut);
         t.slice.length = static_cast<std::uint16_t>(t.slice.length - cut);
         t.seq += cut;
@@ -114,15 +116,19 @@ void keep_out_of_order(TcpContext& cx, TcpConnectionState& c, const Text& t) {
         ++cx.w.count().tcp_out_of_order_queued;
         if (!cx.w.pool.may_take(PoolUse::optional)) {
             cx.w.drop(DropReason::out_of_buffers);
-        } else if (insert_out_of_order(cx.w, c.out_of_order, t.seq, t.slice,
-                                       cx.w.config().tcp.out_of_order_segments) == Insertion::full) {
-            cx.w.drop(DropReason::tcp_out_of_order_full);
+        } else {
+            note_known(cx.w, c, t.seq, t.end());
+            if (insert_out_of_order(cx.w, c.out_of_order, t.seq, t.slice,
+                                    cx.w.config().tcp.out_of_order_segments) == Insertion::full) {
+                cx.w.drop(DropReason::tcp_out_of_order_full);
+            }
         }
     }
     if (t.fin && !c.rcv.fin_early) {
         c.rcv.fin_early = true;
         c.rcv.fin_seq = t.end();
     }
+    note_block(cx.w, c, t.seq);
     // RFC 5681 4.2: at once, each of them: three make the peer send the hole again. But a withheld ACK is no
     // duplicate.
     if (acknowledgeable(c) == c.rcv.nxt) send_ack(cx, c);
@@ -166,6 +172,7 @@ void take_text(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     const bool has_news = ecn::take_text(c.ecn, s.repr.flags, s.traffic_class);
     if (t.seq != c.rcv.nxt) return keep_out_of_order(cx, c, t);
     const bool fills_gap = c.out_of_order.nodes != 0 || c.rcv.fin_early;
+    if (t.slice.length != 0) note_known(cx.w, c, t.seq, t.end());
     if (t.slice.length != 0 && !append_in_order(cx, c, t)) return;
     if (t.fin) {
         on_fin(cx, c);

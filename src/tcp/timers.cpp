@@ -4,6 +4,7 @@
 #include "tcp/ecn.hpp"
 #include "tcp/mtu_search.hpp"
 #include "tcp/recovery/newreno.hpp"
+#include "tcp/recovery/sack.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/verbs.hpp"
 
@@ -34,10 +35,12 @@ void on_retransmit(TcpContext& cx, TcpConnectionState& c) {
     }
     mtu_search::on_timeout(cx, c);
     const congestion::View view = congestion::view_of(c, cx.now);
+    const bool was_open = !c.recovery.in_recovery && !c.recovery.after_timeout;
     congestion::on_timeout(c.congestion, view, first);
     recovery::on_timeout(c.recovery, view);
     // Go back; what has arrived in spite of it will be acknowledged and skipped.
     c.snd.nxt = c.snd.una;
+    if (c.sack.permitted) sack::on_timeout(cx, c, was_open);
     // A window that shut meanwhile: probes, which a living peer may answer for ever, instead of
     // retransmissions.
     if (c.snd.wnd == 0) c.probe_owed = true;
@@ -82,11 +85,14 @@ void on_timer(TcpContext& cx, std::uint32_t i) {
     TcpTimers& t = c.timers;
     if (is_dead(c)) {
         t = {};
+        c.rack.reorder = c.rack.probe = never;
     } else if (take(t.user_timeout, cx.now)) {
         give_up(cx, c);
     } else if (take(t.time_wait, cx.now)) {
         on_time_wait(cx, c);
     } else {
+        if (take(c.rack.reorder, cx.now)) sack::on_reorder_timer(cx, c);
+        if (take(c.rack.probe, cx.now)) sack::on_probe_timer(cx, c);
         if (take(t.retransmit, cx.now)) on_retransmit(cx, c);
         if (take(t.persist, cx.now)) on_persist(cx, c);
         (void)take(t.pace, cx.now);  // the burst goes on

@@ -9,6 +9,9 @@
 #include "tcp/ecn.hpp"
 #include "tcp/mtu_search.hpp"
 #include "tcp/queues.hpp"
+#include "tcp/recovery/reports.hpp"
+#include "tcp/recovery/sack.hpp"
+#include "tcp/recovery/scoreboard.hpp"
 #include "tcp/rtt.hpp"
 #include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
@@ -20,6 +23,8 @@ namespace {
 /// An ACK acknowledges at most so much at once after a commit: a stretch would make the peer burst
 /// (DURABILITY 1).
 constexpr std::uint32_t ack_step_segments = 8;
+constexpr std::size_t option_bytes_max = wire::tcp_header_bytes_max - wire::tcp_header_bytes;
+constexpr std::size_t timestamps_bytes = 12;
 
 enum class Hold : std::uint8_t { nothing, go, window, nagle, cork };
 
@@ -48,22 +53,35 @@ std::uint32_t segment_size(const TcpConnectionState& c, std::uint32_t available,
     return usable >= probe || c.snd.nxt != c.snd.una ? probe : c.mss;
 }
 
+/// RFC 3042: the first two duplicate ACKs each let a new segment out. (With SACK what they report leaves the pipe.)
+std::uint32_t congestion_window(const TcpConnectionState& c) {
+    const bool is_limited = !c.sack.permitted && !c.recovery.in_recovery && !c.recovery.after_timeout;
+    const std::uint32_t more = is_limited ? std::min<std::uint32_t>(c.recovery.duplicate_acks, 2) * c.mss : 0;
+    return c.congestion.cwnd + more;
+}
+
 /// Text at snd.nxt, FIN included. `force`: the persist timer overrides the silly-window rule (RFC
 /// 9293 3.8.6.2.1).
 Plan plan_data(const TcpConnectionState& c, bool force) {
     Plan p;
     const Seq limit = sendable_end(c);
     const Seq end = min_seq(data_end(c), limit);
-    const std::uint32_t available = before(c.snd.nxt, end) ? end - c.snd.nxt : 0;
+    // What the peer has need not be sent again.
+    const bool goes_back = before(c.snd.nxt, c.snd.max) && c.sack.ranges != 0;
+    const Seq until = goes_back ? min_seq(end, c.sack.stop) : end;
+    const std::uint32_t available = before(c.snd.nxt, until) ? until - c.snd.nxt : 0;
+    const bool is_fin_known = goes_back && before_eq(c.sack.stop, data_end(c));
     const bool fin_ready = c.snd.fin_queued && !c.snd.fin_acked && before_eq(c.snd.nxt, data_end(c)) &&
-                           after(limit, data_end(c));
+                           after(limit, data_end(c)) && !is_fin_known;
     if (available == 0 && !fin_ready) return p;
     p.seq = c.snd.nxt;
     const std::uint32_t in_flight = c.snd.nxt - c.snd.una;
-    std::uint32_t window = std::min(c.snd.wnd, c.congestion.cwnd);
     // Restored, and the peer not heard yet: one segment, its ACK tells the rest (DURABILITY 8).
-    if (c.verdict == Verdict::pending) window = std::min<std::uint32_t>(window, c.mss);
-    std::uint32_t usable = window > in_flight ? window - in_flight : 0;
+    const bool is_pending = c.verdict == Verdict::pending;
+    const std::uint32_t window = is_pending ? std::min<std::uint32_t>(c.snd.wnd, c.mss) : c.snd.wnd;
+    const std::uint32_t load = pipe(c);
+    const std::uint32_t cwnd = congestion_window(c);
+    std::uint32_t usable = std::min(window > in_flight ? window - in_flight : 0, cwnd > load ? cwnd - load : 0);
     // The rest of a burst waits for its timer; what goes again does not.
     if (c.timers.pace != never && c.snd.nxt == c.snd.max) usable = std::min(usable, c.congestion.pace_left);
     const std::uint32_t segment = segment_size(c, available, usable);
@@ -96,6 +114,40 @@ Plan plan_data(const TcpConnectionState& c, bool force) {
     if (!c.options.no_delay && after(c.snd.sml, c.snd.una) && before_eq(c.snd.sml, c.snd.nxt))
         p.hold = Hold::nagle;
     return p;
+}
+
+/// Of seq..end-1, which has been sent, as much as a segment holds; a FIN may be the last of it.
+Plan plan_sent(const TcpConnectionState& c, Seq seq, Seq end) {
+    Plan p;
+    const Seq text_end = min_seq(data_end(c), end);
+    p.kind = Plan::Kind::data;
+    p.seq = seq;
+    p.bytes = before(seq, text_end) ? std::min<std::uint32_t>(text_end - seq, c.mss) : 0;
+    p.fin = c.snd.fin_queued && !c.snd.fin_acked && p.seq + p.bytes == data_end(c) && after(end, data_end(c));
+    if (p.bytes == 0 && !p.fin) p.kind = Plan::Kind::none;
+    return p;
+}
+
+/// RFC 6675 4, NextSeg rule 1: the first that is lost, when the window has room.
+Plan plan_lost(const TcpConnectionState& c) {
+    if (c.sack.lost_left == c.sack.lost_right) return {};
+    const Plan p = plan_sent(c, c.sack.lost_left, c.sack.lost_right);
+    const std::uint32_t load = pipe(c);
+    return load == 0 || load + p.bytes <= c.congestion.cwnd ? p : Plan{};
+}
+
+/// RFC 8985 7.3: a new segment, if the peer's window allows one, else the last one again.
+Plan plan_tail_probe(const TcpConnectionState& c) {
+    const Seq limit = min_seq(min_seq(data_end(c), sendable_end(c)), c.snd.una + c.snd.wnd);
+    if (c.snd.nxt == c.snd.max && before(c.snd.max, limit)) {
+        Plan p;
+        p.kind = Plan::Kind::data;
+        p.seq = c.snd.max;
+        p.bytes = std::min<std::uint32_t>(limit - c.snd.max, c.mss);
+        return p;
+    }
+    const std::uint32_t tail = std::min({std::uint32_t{c.rack.tail_bytes}, std::uint32_t{c.mss}, c.snd.max - c.snd.una});
+    return tail == 0 ? Plan{} : plan_sent(c, c.snd.max - tail, c.snd.max);
 }
 
 /// What fast retransmit, or a restore, owes: the segment at una, whatever the windows say.
@@ -150,6 +202,12 @@ Plan plan_next(const TcpConnectionState& c) {
         p = plan_retransmission(c);
         if (p.kind != Plan::Kind::none) return p;
     }
+    if (c.rack.probe_owed) {
+        p = plan_tail_probe(c);
+        if (p.kind != Plan::Kind::none) return p;
+    }
+    p = plan_lost(c);
+    if (p.kind != Plan::Kind::none) return p;
     p = plan_data(c, c.probe_owed);
     if (p.hold == Hold::go) {
         p.kind = Plan::Kind::data;
@@ -252,7 +310,13 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
     if (c.ts.enabled && !h.flags.rst) {
         h.options.timestamps = {timestamp_for(cx, c, h.ack), h.flags.ack ? c.ts.recent : 0};
     }
+    if (h.flags.ack && !is_syn && !h.flags.rst) {
+        const std::size_t room = option_bytes_max - (h.options.timestamps ? timestamps_bytes : 0U);
+        const std::size_t beside_text = c.mss > p.bytes ? c.mss - p.bytes : 0U;
+        fill_sack(cx.w, c, h.ack, p.bytes == 0 ? room : std::min(room, beside_text), h.options);
+    }
     if (is_syn) {
+        h.options.sack_permitted = c.phase == TcpPhase::syn_sent ? cx.w.config().tcp.sack : c.sack.permitted;
         h.options.mss = advertised_mss(cx, c.remote, c.options.max_segment);
         // In a SYN-ACK only what the peer offered; two shifts of 0 say the same as no option.
         const bool is_offer = c.phase == TcpPhase::syn_sent && cx.w.config().tcp.window_scaling;
@@ -268,6 +332,7 @@ void commit_ack(TcpContext& cx, TcpConnectionState& c, const wire::TcpRepr& h, c
     const bool is_shut = window.field == 0;
     if (is_shut && !was_shut) ++cx.w.count().tcp_zero_windows_sent;
     if (was_shut && !is_shut) ++cx.w.count().tcp_zero_windows_reopened;
+    on_sack_sent(c, h.options);
     c.rcv.acked = h.ack;
     c.rcv.adv = window.adv;
     c.segments_since_ack = 0;
@@ -337,9 +402,11 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         congestion::after_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments,
                                current_rto(c.rtt, config));
     }
+    if (c.sack.permitted && is_synchronized(c)) sack::on_sent(cx, c, p.seq, end, is_first);
     if (c.timers.retransmit == never && (is_first || !is_planted(Fault::timer_not_rearmed))) {
         c.timers.retransmit = cx.now + current_rto(c.rtt, config);
     }
+    if (c.sack.permitted && is_first) sack::arm_probe(cx, c);
     if (is_syn_unacked(c) && c.timers.user_timeout == never) {
         c.timers.user_timeout = cx.now + (c.is_passive                    ? config.synack_give_up
                                           : c.options.user_timeout.ns > 0 ? c.options.user_timeout

@@ -42,6 +42,7 @@ struct Host {
         c.capacity.tcp_listeners = 8;
         c.capacity.udp_sockets = 8;
         c.capacity.slice_nodes = 4096;
+        c.capacity.sent_ranges = 4096;
         c.capacity.packet_buffers = 2048;
         c.capacity.shadow_objects = 1024;
         c.nd.dad_transmits = 0;

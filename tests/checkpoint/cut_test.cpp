@@ -38,6 +38,7 @@ ObjectValue read_object(const CutReader& reader, const Image& image) {
         case StateKind::udp_socket: return read_as<UdpSocketState>(reader, image);
         case StateKind::datagram: return read_as<DatagramState>(reader, image);
         case StateKind::slice_node: return read_as<SliceNodeState>(reader, image);
+        case StateKind::sent_range: return read_as<SentRangeState>(reader, image);
         case StateKind::invalid:
         case StateKind::count_: break;
     }

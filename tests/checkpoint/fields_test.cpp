@@ -82,6 +82,7 @@ TEST_CASE("every field of every state object survives its message") {
     SECTION("UDP socket") { check<UdpSocketState, schema::UdpSocket>(false); }
     SECTION("datagram") { check<DatagramState, schema::Datagram>(true); }
     SECTION("queue entry") { check<SliceNodeState, schema::SliceNode>(false); }
+    SECTION("sent range") { check<SentRangeState, schema::SentRange>(true); }
 }
 
 TEST_CASE("never and long ago stay what they are, whatever the cut") {

@@ -65,6 +65,7 @@ StackConfig config_for(bool held) {
                   .slice_nodes = 96,
                   .packet_buffers = 64,
                   .transmit_ring = 16,
+                  .sent_ranges = 64,
                   .shadow_objects = 32,
                   .sweep_queue_bytes = 1U << 16};
     c.tcp.receive_buffer = 16 * 1024;

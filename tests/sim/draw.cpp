@@ -53,6 +53,7 @@ void draw_capacity(Dice& d, CapacityConfig& n, std::uint32_t connections) {
     n.udp_sockets = 4;
     n.udp_datagrams = 64;
     n.slice_nodes = one_of(d, {256U, 512U, 2048U, 8192U});
+    n.sent_ranges = one_of(d, {8U, 64U, 512U, 4096U});
     n.packet_buffers = one_of(d, {128U, 256U, 512U, 2048U, 4096U});
     n.transmit_ring = one_of(d, {16U, 64U, 256U, 512U});
     n.shadow_objects = d.percent(30) ? static_cast<std::uint32_t>(d.between(8, 64)) : 2048;
@@ -67,6 +68,8 @@ void draw_tcp(Dice& d, TcpConfig& t) {
     t.msl = one_of(d, {seconds(2), seconds(10), seconds(30)});
     t.out_of_order_segments = static_cast<std::uint32_t>(any_size(d, 2, 512));
     t.listen_half_open = static_cast<std::uint32_t>(any_size(d, 2, 256));
+    t.sack = d.percent(85);
+    t.sent_ranges = static_cast<std::uint32_t>(any_size(d, 2, 512));
     t.rto_min = one_of(d, {milliseconds(50), milliseconds(200), milliseconds(1000)});
     // Nobody may give up because of our faults: a test of patience has no verdict.
     t.syn_give_up = seconds(7200);

@@ -20,6 +20,7 @@ namespace keepnet::test {
 inline StackConfig busy_config() {
     StackConfig config = sample_config();
     config.capacity.slice_nodes = 512;
+    config.capacity.sent_ranges = 256;
     config.capacity.packet_buffers = 512;
     config.capacity.shadow_objects = 512;
     config.capacity.tcp_connections = 24;

@@ -30,6 +30,16 @@ std::string Fixture::mismatch(const Segment& s, const Packet& p, const Flow& f) 
     if (s.ts_value && s.ts_value != t.ts) out += " timestamps";
     if (s.without_ts && t.ts) out += " has timestamps";
     if (s.sack_permitted && !t.sack_permitted) out += " no SACK permitted";
+    if (s.sack_matters) {
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> have;
+        for (const auto& [left, right] : t.sack) have.emplace_back(left - f.iss, right - f.iss);
+        if (have != s.sack_value) {
+            out += " SACK is";
+            for (const auto& [left, right] : have) {
+                out.append(1, ' ').append(std::to_string(left)).append(1, '-').append(std::to_string(right));
+            }
+        }
+    }
     if (s.payload_value && *s.payload_value != t.payload) out += " payload";
     for (const Segment::Check& check : s.checks) {
         if (!check.holds(t, f)) out += " does not hold: " + check.what;

@@ -48,6 +48,7 @@ StackConfig small_config() {
                   .slice_nodes = 2048,
                   .packet_buffers = 1024,
                   .transmit_ring = 128,
+                  .sent_ranges = 512,
                   .shadow_objects = 1024,
                   .sweep_queue_bytes = 1U << 16};
     c.tcp.receive_buffer = 64U * 1024 - 1;
@@ -119,6 +120,7 @@ void Fixture::teardown() {
     CHECK(world().listeners.in_use() == 0);
     CHECK(world().sockets.in_use() == 0);
     CHECK(world().slice_nodes.in_use() == 0);
+    CHECK(world().sent_ranges.in_use() == 0);
     CHECK(world().datagrams.in_use() == 0);
     CHECK(world().pool.in_use() == 0);
 }
@@ -240,11 +242,15 @@ TcpFields Fixture::fields_of(const Segment& s) {
     t.bad_checksum = s.wrong_checksum;
     t.raw_options = s.raw_options;
     t.sack_permitted = s.sack_permitted;
+    for (const auto& [left, right] : s.sack_value) {
+        t.sack.emplace_back(f.stack_iss.value_or(0) + left, f.stack_iss.value_or(0) + right);
+    }
     const auto clock = static_cast<std::uint32_t>(now_.ns / 1'000'000);
     if (is_syn) {
         t.mss = s.mss_value ? s.mss_value : f.offers_mss;
         if (f.offers_wscale && (!answers || f.stack_wscale)) t.wscale = f.offers_wscale;
         if (s.wscale_value) t.wscale = s.wscale_value;
+        if (f.offers_sack && (!answers || f.stack_offers_sack)) t.sack_permitted = true;
         if (f.offers_ts && !s.without_ts && (!answers || f.stack_offers_ts))
             t.ts = {clock, answers ? f.ts_recent : 0};
     } else if (f.ts && !s.without_ts && (t.flags & flag::rst) == 0) {

@@ -13,7 +13,7 @@ inline StackConfig journal_config(DurabilityPolicy policy) {
     StackConfig c;
     c.capacity = {.interfaces = 1, .addresses = 4, .routes = 4, .neighbors = 8, .pending_packets = 8, .destinations = 8,
                   .sockets = 32, .tcp_connections = 32, .tcp_listeners = 4, .tcp_tombstones = 8, .udp_sockets = 4,
-                  .udp_datagrams = 16, .slice_nodes = 1024, .packet_buffers = 1024, .transmit_ring = 64,
+                  .udp_datagrams = 16, .slice_nodes = 1024, .packet_buffers = 1024, .transmit_ring = 64, .sent_ranges = 256,
                   .shadow_objects = 512, .sweep_queue_bytes = 1U << 16};
     c.tcp.receive_buffer = 16384;
     c.tcp.send_buffer = 16384;

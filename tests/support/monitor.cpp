@@ -14,6 +14,7 @@ void Fixture::monitor_syn(Flow& f, const TcpFields& t) {
     }
     f.stack_offers_ts = t.ts.has_value();
     f.stack_wscale = t.wscale;
+    f.stack_offers_sack = t.sack_permitted;
     if ((t.flags & flag::ack) != 0) {
         f.ts = f.offers_ts && f.stack_offers_ts;
         const bool both = f.offers_wscale && f.stack_wscale;
@@ -38,6 +39,14 @@ void Fixture::monitor(const Packet& p) {
     if (is_rst || !f.stack_iss) return;
     must(is_syn || (!t.mss && !t.wscale && !t.sack_permitted), "SYN options in a segment without SYN");
     if (!is_syn) must(t.ts.has_value() == f.ts, "timestamps in every segment or none (RFC 7323 3.2)");
+    must(t.sack.empty() || (f.offers_sack && f.stack_offers_sack), "SACK that was not agreed (RFC 2018 2)");
+    for (std::size_t i = 0; i < t.sack.size(); ++i) {
+        const auto& [left, right] = t.sack[i];
+        must(before(Seq{left}, Seq{right}), "an empty SACK block");
+        // RFC 2883 4: below the ACK only the first may lie, and all of it does.
+        must(before(Seq{t.ack}, Seq{left}) || (i == 0 && before_eq(Seq{right}, Seq{t.ack})),
+             "a SACK block below the ACK");
+    }
     if (t.ts) {
         // RFC 7323 5.5: after 24 days nobody compares, and half the circle lies behind.
         const bool compares = f.seen_ts && now_ - f.last_ts_at < 24LL * 86'400_s;

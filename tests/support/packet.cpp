@@ -95,6 +95,11 @@ Bytes tcp_options(const TcpFields& tcp) {
         put32(o, tcp.ts->second);
     }
     if (tcp.wscale) o.insert(o.end(), {3, 3, *tcp.wscale});
+    if (!tcp.sack.empty()) {
+        while (o.size() % 4 != 2) o.push_back(1);
+        o.insert(o.end(), {5, static_cast<std::uint8_t>(2 + 8 * tcp.sack.size())});
+        for (const auto& [left, right] : tcp.sack) put32(o, left), put32(o, right);
+    }
     while (o.size() % 4 != 0) o.push_back(1);
     return o;
 }
@@ -206,6 +211,8 @@ std::string read_options(ByteView o, TcpFields& tcp) {
             tcp.wscale = o[i + 2];
         } else if (kind == 4 && length == 2) {
             tcp.sack_permitted = true;
+        } else if (kind == 5 && length >= 10 && length % 8 == 2) {
+            for (std::size_t at = i + 2; at < i + length; at += 8) tcp.sack.emplace_back(get32(o, at), get32(o, at + 4));
         } else if (kind == 8 && length == 10) {
             tcp.ts = std::pair{get32(o, i + 2), get32(o, i + 6)};
         } else {
@@ -302,6 +309,7 @@ std::string Packet::text() const {
         if (tcp->mss) out << " mss=" << *tcp->mss;
         if (tcp->wscale) out << " ws=" << static_cast<unsigned>(*tcp->wscale);
         if (tcp->sack_permitted) out << " sackOK";
+        for (const auto& [left, right] : tcp->sack) out << " sack=" << left << "-" << right;
         if (tcp->ts) out << " ts=" << tcp->ts->first << "," << tcp->ts->second;
     } else if (udp) {
         out << " UDP " << udp->src_port << ">" << udp->dst_port << " len=" << udp->payload.size();

@@ -62,6 +62,7 @@ struct TcpFields {
     std::optional<std::uint8_t> wscale{};
     bool sack_permitted = false;
     std::optional<std::pair<std::uint32_t, std::uint32_t>> ts{};  ///< TSval, TSecr
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> sack{};  ///< left, right
     Bytes raw_options{};                                          ///< before the others, as they are
     Bytes payload{};
     bool bad_checksum = false;

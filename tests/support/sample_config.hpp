@@ -22,6 +22,7 @@ inline StackConfig sample_config() {
                        .slice_nodes = 64,
                        .packet_buffers = 64,
                        .transmit_ring = 16,
+                       .sent_ranges = 64,
                        .shadow_objects = 64,
                        .sweep_queue_bytes = 64 * 1024};
     return config;

@@ -54,6 +54,9 @@ class Segment {
     std::optional<std::pair<std::uint32_t, std::uint32_t>> ts_value{};
     bool without_ts = false;
     bool sack_permitted = false;
+    /// Blocks, relative to the stream of whoever receives the segment's data; empty and `sack_matters`: none.
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> sack_value{};
+    bool sack_matters = false;
     bool wrong_checksum = false;
     std::uint8_t reserved_value = 0;
     std::optional<std::uint8_t> data_offset_value{};
@@ -81,6 +84,9 @@ class Segment {
     }
     Segment no_ts() && { return without_ts = true, std::move(*this); }
     Segment sack_ok() && { return sack_permitted = true, std::move(*this); }
+    Segment sack(std::vector<std::pair<std::uint32_t, std::uint32_t>> v) && {
+        return sack_value = std::move(v), sack_matters = true, std::move(*this);
+    }
     Segment bad_checksum() && { return wrong_checksum = true, std::move(*this); }
     Segment reserved(std::uint8_t v) && { return reserved_value = v, std::move(*this); }
     Segment data_offset(std::uint8_t v) && { return data_offset_value = v, std::move(*this); }
@@ -122,6 +128,8 @@ struct Flow {
     std::optional<std::uint8_t> offers_wscale{};
     std::optional<std::uint16_t> offers_mss{1440};
     bool stack_offers_ts = false;
+    bool offers_sack = false;
+    bool stack_offers_sack = false;
     bool ts = false;  ///< negotiated
     std::optional<std::uint8_t> stack_wscale{};
     std::uint32_t ts_recent = 0;  ///< TSval to echo

@@ -32,6 +32,7 @@ StackConfig WorldOptions::small() {
                   .slice_nodes = 64,
                   .packet_buffers = 64,
                   .transmit_ring = 16,
+                  .sent_ranges = 64,
                   .shadow_objects = 64,
                   .sweep_queue_bytes = 1U << 16};
     c.nd.dad_transmits = 0;

@@ -188,24 +188,6 @@ HELD_CASE("DURABILITY 1, window: a byte granted has room, also for many at once"
     t.auto_commit(false);
 }
 
-HELD_CASE("DURABILITY 1, SACK: not offered yet, so data out of order is reported by the ACK alone",
-          "[marks]") {
-    auto t = listening(way, held);
-    t.auto_commit(true);
-    t.peer_sends(syn().sack_ok());
-    t.expect(syn_ack().where("no SACK permitted", [](const TcpFields& f, const Flow&) {
-        return !f.sack_permitted && f.raw_options.empty();
-    }));
-    t.peer_sends(ack(1));
-    t.app_accepts().auto_commit(false).snapshot().ignore_output();
-    t.peer_sends(data(10).seq(101));
-    t.expect(
-        ack(1).where("no SACK block", [](const TcpFields& f, const Flow&) { return f.raw_options.empty(); }));
-    t.peer_sends(data(100).seq(1)).snapshot();
-    t.expect(ack(111)).expect_silence();
-    t.app_reads(110);
-}
-
 HELD_CASE("DURABILITY 1, timestamps: TS.Recent stays with the ACK while data waits for its commit",
           "[marks]") {
     auto t = listening(way, held);

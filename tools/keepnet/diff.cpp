@@ -61,16 +61,21 @@ void add_object(Objects& objects, unsigned kind, const capnp::DynamicStruct::Rea
     objects[{kind, s.get("index").as<std::uint32_t>()}] = std::move(object);
 }
 
-/// The union's fields from `stack` to `sliceNodes` stand for the kinds, in their order.
+/// The union's fields from `stack` to `sliceNodes` stand for the kinds, in their order; later ones stand behind the rest.
+unsigned number_of(unsigned kind) {
+    const bool is_later = static_cast<StateKind>(kind) > StateKind::slice_node;  // behind buffers, blob, trailer, freed
+    return is_later ? kind + 5 : kind + 1;
+}
 std::string kind_of(unsigned kind) {
-    return capnp::Schema::from<Frame>().getUnionFields()[kind + 1].getProto().getName().cStr();
+    return capnp::Schema::from<Frame>().getUnionFields()[number_of(kind)].getProto().getName().cStr();
 }
 
 void add_frame(Objects& objects, const capnp::DynamicStruct::Reader& frame) {
     KJ_IF_MAYBE(which, frame.which()) {
         const auto number = which->getProto().getDiscriminantValue();
-        if (number < 2 || number >= 2 + checkpoint::state_kinds) return;
-        const unsigned kind = number - 1;
+        unsigned kind = 1;
+        while (kind <= checkpoint::state_kinds && number_of(kind) != number) ++kind;
+        if (kind > checkpoint::state_kinds) return;
         auto value = frame.get(*which);
         if (value.getType() == capnp::DynamicValue::STRUCT) {
             const auto s = value.as<capnp::DynamicStruct>();
@@ -210,8 +215,8 @@ std::string title(const Change& change) {
     return text;
 }
 
-/// Queue entries are counted, not shown: what they hold is bytes.
-bool is_entry(unsigned kind) { return static_cast<StateKind>(kind) == StateKind::slice_node; }
+/// Queue entries and sent ranges are counted, not shown.
+bool is_entry(unsigned kind) { return static_cast<StateKind>(kind) >= StateKind::slice_node; }
 
 void print_text(std::ostream& out, const Side& a, const Side& b, const std::vector<Change>& changes) {
     out << "cut " << a.cut << " -> cut " << b.cut;
