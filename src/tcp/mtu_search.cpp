@@ -84,6 +84,13 @@ bool on_loss(const TcpContext& cx, TcpConnectionState& c, Seq lost) {
     return true;
 }
 
+void on_sent_again(const TcpContext& cx, TcpConnectionState& c, Seq seq, Seq end) {
+    MtuSearchState& m = c.mtu_search;
+    if (m.probe == 0 || !m.is_sent) return;
+    const Seq probe_begin = m.probe_end - (m.probe - headers_of(c));
+    if (before(seq, m.probe_end) && after(end, probe_begin)) fail(cx, m);
+}
+
 void on_too_big(TcpConnectionState& c, std::uint32_t mtu) {
     MtuSearchState& m = c.mtu_search;
     if (!m.active || mtu < wire::ipv6_mtu_min || mtu >= m.high) return;

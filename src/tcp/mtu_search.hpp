@@ -15,6 +15,8 @@ void on_timeout(const TcpContext& cx, TcpConnectionState& c);
 void on_ack(const TcpContext& cx, TcpConnectionState& c);
 /// Recovery began, and `lost` is the first that is. True: it is the probe, which says nothing of congestion (RFC 4821 7.5).
 [[nodiscard]] bool on_loss(const TcpContext& cx, TcpConnectionState& c, Seq lost);
+/// Something of seq..end-1 goes again: an ACK of it shows no longer that the probe passed.
+void on_sent_again(const TcpContext& cx, TcpConnectionState& c, Seq seq, Seq end);
 /// A router has said what passes (RFC 8201).
 void on_too_big(TcpConnectionState& c, std::uint32_t mtu);
 /// After a restore no probe is out.

@@ -367,6 +367,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         if (p.kind == Plan::Kind::syn) ++cx.w.count().tcp_syn_retransmits;
         ++c.recovery.retransmissions;
         ++cx.w.count().tcp_segments_retransmitted;
+        mtu_search::on_sent_again(cx, c, p.seq, end);
         c.rtt.timing = false;  // RFC 6298 3: whose ACK is the next one?
     } else {
         if (p.kind == Plan::Kind::data && c.snd.max == c.snd.una) {

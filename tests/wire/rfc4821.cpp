@@ -19,12 +19,21 @@ struct BlackHole {
     std::uint32_t largest = 0;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> early{};
     std::uint32_t lost = 0;
+    bool loses_more = false;  ///< with each probe, what leaves just before it
+    std::uint32_t lost_too = 0;
+    std::uint32_t low_max = 0;
 
     void take(const Packet& p) {
         if (p.tcp->payload.empty()) return;
         const std::uint32_t seq = p.tcp->seq - *t.flow().stack_iss;
         const auto length = static_cast<std::uint32_t>(p.tcp->payload.size());
-        if (length > passes) {
+        const MtuSearchState& m = t.connection()->mtu_search;
+        low_max = std::max<std::uint32_t>(low_max, m.low);
+        const std::uint32_t probe_text = m.probe - 60U;
+        const bool is_lost_too = loses_more && m.is_sent && seq != lost_too &&
+                                 seq + length == m.probe_end.raw - *t.flow().stack_iss - probe_text && probe_text > passes;
+        if (is_lost_too) lost_too = seq;
+        if (length > passes || is_lost_too) {
             ++lost;
             return;
         }
@@ -90,6 +99,22 @@ WIRE_CASE("RFC 4821 7.3: and a search finds what the path takes", "[mtu]") {
     CHECK(t.info().mss > 1400 - 10);
     // 7.5: probes that were lost say nothing of congestion.
     CHECK(t.info().congestion_window > 10 * base);
+}
+
+WIRE_CASE("RFC 4821 7.6.2: a probe whose text had to go again has not passed, whatever else was lost with it", "[mtu]") {
+    auto t = sender(way);
+    BlackHole path{t, 1300};
+    path.loses_more = true;
+    t.app_sends(60'000);
+    REQUIRE(path.run(60'001, 30_s));
+    std::uint32_t sent = 60'000;
+    for (int i = 0; i < 10; ++i) {
+        t.app_sends(60'000);
+        sent += 60'000;
+        REQUIRE(path.run(sent + 1, 60_s));
+    }
+    CHECK(path.low_max <= 1300 + 60);
+    CHECK(path.low_max > 1300 + 60 - 10);
 }
 
 WIRE_CASE("RFC 4821 7.7: segments that every path takes are not made smaller, whatever is lost", "[mtu]") {
