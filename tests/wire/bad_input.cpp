@@ -233,7 +233,7 @@ WIRE_CASE("RFC 3465 2.3, bad input: a peer that acknowledges byte by byte gains 
     CHECK(t.info().tx_acknowledged == 30'000);
 }
 
-WIRE_CASE("RFC 9293 3.10.7.4, bad input: FINs at several places; the first place that comes in order counts", "[bad]") {
+WIRE_CASE("RFC 9293 3.10.7.4, bad input: FINs at several places, and the first place that comes in order counts", "[bad]") {
     auto t = established(way);
     t.peer_sends(segment(flag::fin | flag::ack).seq(51).length(10));
     t.peer_sends(fin().seq(31));

@@ -55,7 +55,7 @@ WIRE_CASE("RFC 6191 1: a full table forgets who has been in TIME-WAIT longest, f
     t.expect(ack(2));
 }
 
-WIRE_CASE("RFC 6191 1: our own connect() finds a slot too; who has a handle is not forgotten", "[time_wait]") {
+WIRE_CASE("RFC 6191 1: our own connect() finds a slot too, and who has a handle is not forgotten", "[time_wait]") {
     auto t = listening(way, four_slots());
     to_time_wait(t, 0);
     // Three that are in use.

@@ -155,7 +155,7 @@ TEST_CASE(
     CHECK(p.filter.next_arrival() == never);
 }
 
-TEST_CASE("fault filter: what nobody takes waits; no more than its limit is under way") {
+TEST_CASE("fault filter: what nobody takes waits, and no more than its limit is under way") {
     BadPath p({.frames_max = 5});
     HeapPool none(0);
     RxFrame rx[8];

@@ -39,7 +39,7 @@ TEST_CASE("RFC 6298 2: estimator") {
     CHECK(rtt.rttvar == 150_ms * 3 / 4 + 200_ms);
 }
 
-TEST_CASE("RFC 6298 2.4, 2.5, 5.5: bounds and back-off; the minimum is one of the variance, as Linux has it") {
+TEST_CASE("RFC 6298 2.4, 2.5, 5.5: bounds and back-off, and the minimum is one of the variance, as Linux has it") {
     const TcpConfig config;
     RttState rtt;
     for (int i = 0; i < 50; ++i) take_sample(rtt, 1_ms, config);
