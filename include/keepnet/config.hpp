@@ -131,6 +131,12 @@ struct TcpConfig {
     /// Bytes up to which a receive buffer grows with what a connection needs, unless the application sets it; Linux's
     /// tcp_rmem. At most buffer_max; not above receive_buffer: no auto-tuning.
     std::uint32_t receive_buffer_tuned = 6U * 1024 * 1024;
+    /// Where a burst arrives in one poll, an ACK leaves at least after so many full segments.
+    std::uint8_t ack_burst_segments = 8;
+    /// Text that leaves together is pushed at the end of each such stretch, or a longer one where the path is fast: what merges
+    /// segments at the other end need not wait for more. Linux's tcp_min_tso_segs.
+    std::uint8_t push_segments_min = 2;
+    bool restart_after_idle = true;                    ///< RFC 5681 4.1; Linux's tcp_slow_start_after_idle
     bool mtu_probing = true;                           ///< RFC 4821, after a black hole was met
     Duration mtu_probe_interval = seconds(600);        ///< between searches for a larger MTU; RFC 4821 7.2: not often
     /// New segments that leave at once; the rest of a burst goes at twice the window a round trip. 0: no pacing.

@@ -290,6 +290,17 @@ void transfer(Io& io, S& s, M m) {
     KEEPNET_FIELD(window, WindowTime);
     KEEPNET_FIELD(buffer, BufferTime);
 }
+template <class Io, Is<PushState> S, class M>
+void transfer(Io& io, S& s, M m) {
+    auto& [marks, count, stretch_left] = s;
+    auto& [first, second, third, fourth] = marks;
+    KEEPNET_FIELD(first, First);
+    KEEPNET_FIELD(second, Second);
+    KEEPNET_FIELD(third, Third);
+    KEEPNET_FIELD(fourth, Fourth);
+    KEEPNET_FIELD(count, Count);
+    KEEPNET_FIELD(stretch_left, StretchLeft);
+}
 /// What has a message of its own, as it came later.
 template <class Io, Is<TcpConnectionState> S, class M>
 void transfer_recovery(Io& io, S& s, M m) {
@@ -303,7 +314,7 @@ void transfer(Io& io, S& s, M m) {
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict, ecn, mtu_search, tuning, counters, sack, rack, repair] = s;
+           verdict, ecn, mtu_search, tuning, counters, sack, rack, repair, push, rst_is_answer] = s;
     KEEPNET_FIELD(phase, Phase);
     KEEPNET_FIELD(policy, Policy);
     KEEPNET_LATER_FIELD(send_policy, SendPolicy, policy);
@@ -361,6 +372,13 @@ void transfer(Io& io, S& s, M m) {
         transfer_recovery(io, s, m.initLossRecovery());
     } else {
         transfer_recovery(io, s, m.getLossRecovery());
+    }
+    transfer(io, push, m.getControl().getPush());
+    auto answers = m.getControl();
+    if constexpr (Io::encodes) {
+        answers.setRstIsAnswer(rst_is_answer);
+    } else {
+        rst_is_answer = answers.getRstIsAnswer();
     }
 }
 #undef KEEPNET_LATER_FIELD

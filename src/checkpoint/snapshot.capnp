@@ -534,6 +534,15 @@ struct TcpControl {                 # congestion and flow control, as far as the
     since @47 :Int64 = -9223372036854775808;  # instant
     space @48 :UInt32;
   }
+  push :group {
+    first @50 :UInt32;
+    second @51 :UInt32;
+    third @52 :UInt32;
+    fourth @53 :UInt32;
+    count @54 :UInt8;               # of those four
+    stretchLeft @55 :UInt32;
+  }
+  rstIsAnswer @56 :Bool;
 }
 struct TcpCounters {                # of TCP_INFO
   segmentsIn @0 :UInt32;

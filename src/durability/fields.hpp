@@ -272,6 +272,12 @@ void for_each_field(S& s, F&& f) {
     f(prr_delivered), f(prr_out), f(prr_flight), f(can_undo), f(undo_bytes), f(undo_from);
     f(frto);
 }
+template <Is<PushState> S, class F>
+void for_each_field(S& s, F&& f) {
+    auto& [marks, count, stretch_left] = s;
+    for (auto& seq : marks) f(seq);
+    f(count), f(stretch_left);
+}
 template <Is<CutEdge> S, class F>
 void for_each_field(S& s, F&& f) {
     auto& [cut, rcv_nxt, end_of_send, consumed, buffer] = s;
@@ -305,7 +311,7 @@ void for_each_field(S& s, F&& f) {
            marks, timers, send_queue, receive_queue, out_of_order, rx_consumed, tx_accepted, mss_peer, mss, flow_label,
            is_passive, ack_now, window_update_owed, probe_owed, rst_owed, fin_ack_owed, resume_owed, receive_abandoned,
            tombstone, segments_since_ack, probes_sent, push_seq_valid, push_seq, cookie_until, last_heard, last_invalid_ack, error,
-           verdict, ecn, mtu_search, tuning, counters, sack, rack, repair] = s;
+           verdict, ecn, mtu_search, tuning, counters, sack, rack, repair, push, rst_is_answer] = s;
     f(phase), f(policy), f(send_policy);
     for_each_field(local, f), for_each_field(remote, f);
     f(socket), f(listener), f(accept_next);
@@ -324,6 +330,7 @@ void for_each_field(S& s, F&& f) {
     for_each_field(ecn, f), for_each_field(mtu_search, f), for_each_field(tuning, f);
     for_each_field(counters, f);
     for_each_field(sack, f), for_each_field(rack, f), for_each_field(repair, f);
+    for_each_field(push, f), f(rst_is_answer);
 }
 
 }  // namespace keepnet::durability

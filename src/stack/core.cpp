@@ -76,7 +76,7 @@ Error check_config(const StackConfig& config) {
         t.ephemeral_first == 0 || t.ephemeral_first > t.ephemeral_last || t.timestamp_reservation.ns < 0 ||
         t.suspend_drain_max < t.suspend_drain_min || t.keepalive_idle.ns <= 0 || t.keepalive_interval.ns <= 0 ||
         t.congestion < CongestionAlgorithm::newreno || t.congestion > CongestionAlgorithm::cubic ||
-        t.receive_buffer_tuned > (1U << 30) || t.mtu_probe_interval.ns <= 0 || t.ecn < EcnMode::off || t.ecn > EcnMode::request) {
+        t.ack_burst_segments == 0 || t.push_segments_min == 0 || t.receive_buffer_tuned > (1U << 30) || t.mtu_probe_interval.ns <= 0 || t.ecn < EcnMode::off || t.ecn > EcnMode::request) {
         return Error::invalid_argument;
     }
     const PollConfig& p = config.poll;

@@ -282,6 +282,13 @@ struct TcpCounters {
     std::array<Duration, 3> limited{};      ///< by SendLimit, less `idle`
 };
 
+/// Where PSH goes: as on Linux, at the end of each write, and of each stretch of what leaves together.
+struct PushState {
+    std::array<Seq, 4> marks{};          ///< ends of the last writes that are not acknowledged, ascending
+    std::uint8_t count = 0;              ///< of marks
+    std::uint32_t stretch_left = 0;      ///< bytes from snd.max on that end a stretch which has begun
+};
+
 struct TcpConnectionState {
     TcpPhase phase = TcpPhase::closed;
     DurabilityPolicy policy = DurabilityPolicy::none;       ///< none, snapshot or journal: who moves rcv_durable
@@ -320,7 +327,7 @@ struct TcpConnectionState {
     std::uint8_t segments_since_ack = 0; ///< full-sized, acknowledgeable (RFC 9293 3.8.6.3)
     std::uint8_t probes_sent = 0;        ///< unanswered keep-alives, or persist back-off
     std::uint8_t push_seq_valid = 0;     ///< push_seq has a meaning
-    Seq push_seq{};                      ///< PSH goes on the segment that ends here (end of the last write)
+    Seq push_seq{};                      ///< text up to here is not held back for more (MSG_MORE, TCP_CORK)
     /// Made from a SYN cookie, which is good until then and must not make another one. When it was made, from then on past: from
     /// a SYN that a cookie may have answered too. never: neither.
     Deadline cookie_until = never;
@@ -335,6 +342,8 @@ struct TcpConnectionState {
     SackState sack{};
     RackState rack{};
     RepairState repair{};
+    PushState push{};
+    bool rst_is_answer = false;          ///< the reset that is owed answers text that came after close()
 };
 
 /// The SYN is the first thing in the send stream until it is acknowledged.

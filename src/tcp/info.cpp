@@ -58,11 +58,27 @@ void add_limited(Instant now, TcpCounters& n) {
     sum = sum + (now - n.limit_since);
 }
 
-void fill_send_side(const TcpConnectionState& c, TcpInfo& info) {
+/// Bytes that were sent again, and are neither acknowledged nor reported.
+std::uint32_t sent_again(const World& w, const TcpConnectionState& c) {
+    std::uint32_t bytes = 0;
+    for (Link at = c.sack.head; at;) {
+        const SentRangeState& r = w.sent_ranges.get(at.index());
+        if (r.retransmitted && !r.sacked && !r.lost) bytes += r.length;
+        at = r.next;
+    }
+    return bytes;
+}
+
+void fill_send_side(const World& w, const TcpConnectionState& c, TcpInfo& info) {
     info.snd_mss = c.mss;
     info.snd_wscale = c.snd.wscale;
     info.snd_wnd = c.snd.wnd;
     info.unacked = segments(c.snd.nxt - c.snd.una, c.mss);
+    info.sacked = segments(c.sack.sacked, c.mss);
+    info.retrans = segments(sent_again(w, c), c.mss);
+    // Linux counts what is lost until it has arrived.
+    const bool is_repairing = c.recovery.in_recovery || c.recovery.after_timeout;
+    info.lost = segments(c.sack.lost, c.mss) + (is_repairing ? info.retrans : 0);
     info.notsent_bytes = unsent_bytes(c);
     info.snd_cwnd = c.congestion.cwnd / c.mss;
     const bool is_infinite = c.congestion.ssthresh == 0 || c.congestion.ssthresh >= congestion::window_max;
@@ -72,7 +88,7 @@ void fill_send_side(const TcpConnectionState& c, TcpInfo& info) {
         info.ca_state = TcpInfo::ca_loss;
     } else if (c.recovery.in_recovery) {
         info.ca_state = TcpInfo::ca_recovery;
-    } else if (c.congestion.is_cut) {
+    } else if (c.congestion.is_cut && before(c.snd.una, c.congestion.cut_until)) {
         info.ca_state = TcpInfo::ca_cwr;
     } else if (c.recovery.duplicate_acks != 0) {
         info.ca_state = TcpInfo::ca_disorder;
@@ -196,7 +212,7 @@ TcpInfo tcp_info(const TcpContext& cx, const SocketState& socket) {
     if (c.ecn.enabled) info.options |= TcpInfo::option_ecn;
     info.pmtu = ip::path_mtu(cx, c.remote.address, request_for(c).interface);
     info.advmss = advertised_mss(cx, c.remote, c.options.max_segment) - (c.ts.enabled ? timestamps_bytes : 0U);
-    fill_send_side(c, info);
+    fill_send_side(cx.w, c, info);
     fill_receive_side(c, info);
     return info;
 }

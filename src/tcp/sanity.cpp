@@ -30,6 +30,7 @@ bool is_send_side_sane(const TcpConnectionState& c) {
     if (c.congestion.algorithm != CongestionAlgorithm::newreno && c.congestion.algorithm != CongestionAlgorithm::cubic) {
         return false;
     }
+    if (c.push.count > c.push.marks.size()) return false;
     const MtuSearchState& m = c.mtu_search;
     if (m.active && (m.low < wire::ipv6_mtu_min || m.high < m.low)) return false;
     if (m.probe != 0 && (!m.active || m.probe <= m.low)) return false;

@@ -1,11 +1,14 @@
 // A segment for a connection whose peer's SYN is known: RFC 9293 3.10.7.4, step by step, with RFC 5961's
 // answers to blind guesses and RFC 7323's timestamps.
+#include <algorithm>
+
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/counters.hpp"
 #include "tcp/cookies.hpp"
 #include "tcp/ecn.hpp"
 #include "tcp/mtu_search.hpp"
+#include "tcp/push.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/newreno.hpp"
 #include "tcp/recovery/sack.hpp"
@@ -210,6 +213,12 @@ bool advance_una(TcpContext& cx, TcpConnectionState& c, Seq ack) {
         cursor = {};
     }
     if (c.push_seq_valid != 0 && after_eq(ack, c.push_seq)) c.push_seq_valid = 0;
+    push::forget(c.push, ack);
+    // MSG_MORE holds text back until there is another call, or an ACK, as on Linux.
+    if (!c.options.cork && c.send_queue.bytes != 0) {
+        c.push_seq = c.snd.una + c.send_queue.bytes;
+        c.push_seq_valid = 1;
+    }
     return fin_acked;
 }
 
@@ -217,6 +226,7 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     const Seq ack = s.repr.ack;
     const std::uint32_t acked = ack - c.snd.una;
     const congestion::View view = congestion::view_of(c, cx.now);
+    const std::uint32_t reported = std::min(acked, c.recovery.duplicate_acks * std::uint32_t{c.mss});
     measure_round_trip(cx, c, s);
     end_timeouts(cx, c);
     const bool fin_acked = advance_una(cx, c, ack);
@@ -224,7 +234,8 @@ void on_new_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
     if (c.sack.permitted) {
         sack::on_ack(cx, c, s, view);
     } else if (recovery::on_new_ack(c.recovery, c.congestion, view, ack)) {
-        congestion::on_ack(c.congestion, view, acked);
+        // What duplicate ACKs reported had left the pipe then (RFC 3042); they told of all but the first.
+        congestion::on_ack(c.congestion, view, std::max(acked - reported, std::min<std::uint32_t>(acked, c.mss)));
     }
     mtu_search::on_ack(cx, c);
     c.timers.user_timeout = never;  // progress: settle() starts it anew if something is still under way

@@ -12,8 +12,6 @@ namespace {
 
 /// A segment of this size counts towards "every second full-sized segment", whatever the peer's MSS may be.
 constexpr std::uint32_t full_sized_bytes = 512;
-/// When a burst arrives in one poll, an ACK leaves at least after so many segments.
-constexpr std::uint32_t stretch_segments = 8;
 
 /// The part of a segment that is new and inside the window.
 struct Text {
@@ -104,7 +102,7 @@ void schedule_ack(TcpContext& cx, TcpConnectionState& c, std::uint32_t bytes, bo
     const std::uint32_t unacknowledged = c.rcv.nxt - c.rcv.acked;
     if (at_once || c.options.quick_ack || c.segments_since_ack >= 2 || unacknowledged >= 2U * c.mss) {
         c.ack_now = true;
-        if (unacknowledged >= stretch_segments * c.mss) send_ack(cx, c);
+        if (unacknowledged >= std::uint32_t{cx.w.config().tcp.ack_burst_segments} * c.mss) send_ack(cx, c);
     } else if (c.timers.delayed_ack == never) {
         c.timers.delayed_ack = cx.now + cx.w.config().tcp.delayed_ack;
     }
@@ -166,7 +164,9 @@ void take_text(TcpContext& cx, TcpConnectionState& c, Segment& s) {
     if (t.slice.length != 0 && is_orphan(c)) {
         cx.w.drop(DropReason::tcp_data_after_close);
         ++cx.w.count().tcp_aborts_on_data;
-        return abort_connection(cx, c, Error::connection_aborted);
+        abort_connection(cx, c, Error::connection_aborted);
+        c.rst_is_answer = c.rst_owed;  // it may have come before our FIN, whose number would not fit then
+        return;
     }
     // RFC 3168 6.1.3: while there is news of it no ACK is delayed; and a withheld one says it when it comes.
     const bool has_news = ecn::take_text(c.ecn, s.repr.flags, s.traffic_class);

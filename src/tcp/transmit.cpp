@@ -8,6 +8,7 @@
 #include "tcp/counters.hpp"
 #include "tcp/ecn.hpp"
 #include "tcp/mtu_search.hpp"
+#include "tcp/push.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/reports.hpp"
 #include "tcp/recovery/sack.hpp"
@@ -192,7 +193,7 @@ Plan plan_next(const TcpConnectionState& c) {
     if (is_dead(c)) {
         if (c.rst_owed && !c.tombstone) {
             p.kind = Plan::Kind::reset;
-            p.seq = seq_without_text(c);
+            p.seq = c.rst_is_answer ? c.snd.una : seq_without_text(c);
         }
         return p;
     }
@@ -270,13 +271,18 @@ std::uint32_t timestamp_for(const TcpContext& cx, const TcpConnectionState& c, S
     return cookie_timestamp(clock, cookie_scale(c.snd.wscale, c.rcv.wscale));
 }
 
-/// The last of several segments that leave at one instant, because no more may. As Linux, it is pushed: what merges segments
-/// at the other end need not wait for one that does not come.
-bool ends_burst(const TcpContext& cx, const TcpConnectionState& c, const Plan& p) {
-    const Seq end = p.seq + p.bytes;
-    if (p.seq != c.snd.max || p.seq == c.snd.una || c.congestion.last_sent != cx.now) return false;
-    const std::uint32_t window = std::min(c.snd.wnd, c.congestion.cwnd);
-    return window < (end - c.snd.una) + std::min<std::uint32_t>(c.mss, data_end(c) - end);
+/// New text at snd.max that nothing but the windows holds back.
+std::uint32_t text_that_may_leave(const TcpConnectionState& c) {
+    const Seq end = min_seq(data_end(c), sendable_end(c));
+    const std::uint32_t all = after(end, c.snd.max) ? end - c.snd.max : 0;
+    const bool is_released = c.push_seq_valid != 0 && after_eq(c.push_seq, end);
+    const bool waits = !c.options.no_delay && after(c.snd.sml, c.snd.una) && before_eq(c.snd.sml, c.snd.nxt);
+    return is_released && !waits ? all : all - all % c.mss;
+}
+
+/// One segment is no stretch.
+bool ends_stretch(const TcpConnectionState& c, const Plan& p) {
+    return c.push.stretch_left != 0 && c.push.stretch_left <= p.bytes;
 }
 
 /// Nothing of it was ever sent, and no persist timer forces it.
@@ -294,12 +300,13 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
     h.flags.syn = is_syn;
     h.flags.rst = p.kind == Plan::Kind::reset;
     h.flags.fin = p.fin;
-    h.flags.ack = c.phase != TcpPhase::syn_sent;
+    const bool is_answer = h.flags.rst && c.rst_is_answer;
+    h.flags.ack = c.phase != TcpPhase::syn_sent && !is_answer;
     ecn::mark(c, h.flags, is_new_text(c, p));
     const Seq end = p.seq + p.bytes;
-    h.flags.psh =
-        p.bytes != 0 && ((c.push_seq_valid != 0 && after(c.push_seq, p.seq) && before_eq(c.push_seq, end)) ||
-                         end == data_end(c) || ends_burst(cx, c, p));
+    // What a timer forces out is pushed too, as on Linux: nothing follows it soon.
+    h.flags.psh = p.bytes != 0 && (push::is_marked(c.push, p.seq, end) || (p.seq == c.snd.max && ends_stretch(c, p)) ||
+                                   (c.probe_owed && end == data_end(c)));
     if (h.flags.ack) {
         h.ack = ack_field(c);
         window = window_for(cx, c, h.ack, is_syn);
@@ -307,7 +314,8 @@ wire::TcpRepr header_for(const TcpContext& cx, const TcpConnectionState& c, cons
     } else {
         h.window = static_cast<std::uint16_t>(std::min(c.rcv.buffer, 65535U));
     }
-    if (c.ts.enabled && !h.flags.rst) {
+    // RFC 7323 3.2: in a reset too, but for an answer to one segment (RFC 9293 3.5.2).
+    if (c.ts.enabled && !is_answer) {
         h.options.timestamps = {timestamp_for(cx, c, h.ack), h.flags.ack ? c.ts.recent : 0};
     }
     if (h.flags.ack && !is_syn && !h.flags.rst) {
@@ -363,6 +371,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
     const Seq end = p.seq + length;
     const bool is_probe = p.bytes != 0 && p.bytes == mtu_search::due_text(c);
     const TcpConfig& config = cx.w.config().tcp;
+    const Duration idle_max = config.restart_after_idle ? current_rto(c.rtt, config) : Duration{INT64_MAX};
     if (before(p.seq, c.snd.max)) {
         if (p.kind == Plan::Kind::syn) ++cx.w.count().tcp_syn_retransmits;
         ++c.recovery.retransmissions;
@@ -371,8 +380,11 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
         c.rtt.timing = false;  // RFC 6298 3: whose ACK is the next one?
     } else {
         if (p.kind == Plan::Kind::data && c.snd.max == c.snd.una) {
-            congestion::before_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments,
-                                    current_rto(c.rtt, config));
+            congestion::before_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments, idle_max);
+        }
+        if (p.kind == Plan::Kind::data) {
+            const std::uint32_t stretch = push::stretch(cx, c, p.bytes, text_that_may_leave(c));
+            c.push.stretch_left = stretch - std::min(stretch, p.bytes);
         }
         if (!c.rtt.timing) {
             c.rtt.timing = true;
@@ -400,8 +412,7 @@ void commit_text(TcpContext& cx, TcpConnectionState& c, const Plan& p, Link curs
     if (p.bytes != 0 && p.bytes < c.mss) c.snd.sml = end;
     c.congestion.last_sent = cx.now;
     if (is_first && p.kind == Plan::Kind::data) {
-        congestion::after_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments,
-                               current_rto(c.rtt, config));
+        congestion::after_send(c.congestion, congestion::view_of(c, cx.now), config.initial_window_segments, idle_max);
     }
     if (c.sack.permitted && is_synchronized(c)) sack::on_sent(cx, c, p.seq, end, is_first);
     if (c.timers.retransmit == never && (is_first || !is_planted(Fault::timer_not_rearmed))) {

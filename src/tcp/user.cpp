@@ -4,6 +4,7 @@
 #include "tcp/acceptance.hpp"
 #include "tcp/congestion/congestion.hpp"
 #include "tcp/counters.hpp"
+#include "tcp/push.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/tuning.hpp"
 #include "tcp/verbs.hpp"
@@ -105,10 +106,10 @@ std::expected<void, Error> listen(TcpContext& cx, Handle<SocketState> socket, st
         w.listeners.edit(s.listener).backlog = backlog;
         return {};
     }
-    const std::uint32_t there = find_listener(cx, s.local);
-    if (there != PairTable::none && w.listeners.get(there).died_after == 0 &&
-        w.listeners.get(there).local == s.local) {
-        return std::unexpected(Error::address_in_use);
+    for (std::uint32_t i = w.listeners.next(0); i != BitTree::none; i = w.listeners.next(i + 1)) {
+        const TcpListenerState& there = w.listeners.get(i);
+        if (there.died_after != 0 || there.local != s.local) continue;
+        if (!s.options.reuse_port || !w.sockets.get(there.socket).options.reuse_port) return std::unexpected(Error::address_in_use);
     }
     const auto handle = w.listeners.create();
     if (!handle) return std::unexpected(Error::no_memory);
@@ -169,6 +170,7 @@ std::expected<std::size_t, Error> send(TcpContext& cx, Handle<SocketState> socke
     if (taken == 0)
         return wanted == 0 ? std::expected<std::size_t, Error>(0) : std::unexpected(Error::would_block);
     c->tx_accepted += taken;
+    if (!more) push::mark(*c, end_of_text(*c));
     if (!more && !c->options.cork) push_all(*c);
     settle(cx, *c);
     return taken;

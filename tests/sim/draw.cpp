@@ -288,6 +288,11 @@ void draw_control(Dice& d, Plan& plan) {
         if (d.percent(40)) l.mark_permille = static_cast<unsigned>(any_size(d, 1, 1000));
     }
     for (Narrow& n : plan.narrows) n.is_silent = d.percent(40);
+    for (HostPlan& h : plan.host) {
+        h.config.tcp.ack_burst_segments = one_of<std::uint8_t>(d, {1, 8, 255});
+        h.config.tcp.push_segments_min = one_of<std::uint8_t>(d, {1, 2, 10});
+        h.config.tcp.restart_after_idle = d.percent(70);
+    }
 }
 
 /// Snapshots may be as rare as every minute: what is promised meanwhile is in the journal.

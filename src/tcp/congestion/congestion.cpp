@@ -10,9 +10,6 @@ namespace keepnet::tcp::congestion {
 
 namespace {
 
-/// RFC 9406 4.2 (L): segments by which one ACK opens the window at most.
-constexpr std::uint32_t slow_start_segments = 8;
-
 bool is_cubic(const CongestionState& s) { return s.algorithm == CongestionAlgorithm::cubic; }
 /// RFC 9406 4.1: only the first one, while the threshold is as it was at the start.
 bool is_first_slow_start(const CongestionState& s) { return s.ssthresh == window_max && s.cwnd < s.ssthresh; }
@@ -26,9 +23,9 @@ bool was_in_use(const CongestionState& s) {
 
 /// Bytes of `acked` that are left for congestion avoidance.
 std::uint32_t slow_start(CongestionState& s, const View& v, std::uint32_t acked) {
-    // RFC 3465 2.3: after a time-out an ACK may be for what had arrived before; one segment.
-    const std::uint32_t most = (v.after_timeout ? 1 : slow_start_segments) * v.mss;
-    const std::uint32_t counted = std::min(acked, most);
+    // RFC 3465 2.3: after a time-out an ACK may be for what had arrived before; one segment. Else all of it (RFC 9406 4.2, L):
+    // what a large ACK lets out is paced.
+    const std::uint32_t counted = v.after_timeout ? std::min<std::uint32_t>(acked, v.mss) : acked;
     if (is_cubic(s) && is_first_slow_start(s)) {
         s.cwnd += hystart::growth(s, counted);
         return 0;

@@ -51,10 +51,9 @@ void grow_estimate(CongestionState& s, const View& v, std::uint32_t acked) {
     q.w_est_rest = static_cast<std::uint32_t>(rest % s.cwnd);
 }
 
-std::uint32_t in_use(const CongestionState& s, const View& v) { return std::min(s.cwnd, v.flight); }
-
+/// 4.6: of the window and not of what is in flight, as Linux; a window that is not in use does not grow, and decays.
 std::uint32_t threshold(const CongestionState& s, const View& v) {
-    return std::max(tenths(in_use(s, v), beta_tenths), 2 * v.mss);
+    return std::max(tenths(s.cwnd, beta_tenths), 2 * v.mss);
 }
 
 }  // namespace
@@ -93,7 +92,7 @@ void grow(CongestionState& s, const View& v, std::uint32_t acked) {
 
 std::uint32_t reduce(CongestionState& s, const View& v) {
     CubicState& q = s.cubic;
-    const std::uint32_t window = in_use(s, v);
+    const std::uint32_t window = s.cwnd;
     q.epoch_start = never;
     q.cwnd_prior = window;
     // 4.7, fast convergence: less than last time; somebody else needs room.
@@ -103,7 +102,7 @@ std::uint32_t reduce(CongestionState& s, const View& v) {
 
 std::uint32_t reduce_for_timeout(CongestionState& s, const View& v) {
     s.cubic = {};
-    s.cubic.cwnd_prior = in_use(s, v);
+    s.cubic.cwnd_prior = s.cwnd;
     s.bytes_acked = 0;
     return threshold(s, v);
 }

@@ -225,7 +225,8 @@ void follow(TcpContext& cx, TcpConnectionState& c, const News& news) {
     }
     if (c.sack.lost != 0 && !c.recovery.after_timeout) return enter_recovery(cx, c, news);
     if (news.acked != 0 && c.repair.frto != FrtoStep::sent_new) {
-        congestion::on_ack(c.congestion, news.view, news.acked);
+        // As Linux: what was reported before has left the pipe then.
+        congestion::on_ack(c.congestion, news.view, news.delivered.bytes);
     }
 }
 
