@@ -123,8 +123,8 @@ enum class SocketOption : std::uint8_t {
     send_policy,
     congestion,          ///< CongestionAlgorithm; at any time
     ecn,                 ///< EcnMode; before connect or listen
-    /// bool, UDP: several sockets may have the same endpoint, if all of them say so (SO_REUSEPORT). A unicast datagram goes
-    /// to one of them, always the same for the same peer.
+    /// bool: several sockets, listeners too, may have the same endpoint, if all of them say so (SO_REUSEPORT). A unicast
+    /// datagram, or a connection, goes to one of them, always the same for the same peer.
     reuse_port,
     /// bytes, 0: off. While so much is accepted but not sent, send() takes nothing and the socket is not writable
     /// (TCP_NOTSENT_LOWAT).

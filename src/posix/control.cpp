@@ -34,7 +34,12 @@ int output_bytes(Socket& s, bool unsent, int& bytes) {
     const auto info = s.stack().info(s.handle);
     if (!info) return errno_of(info.error());
     if (s.is_tcp() && info->phase == TcpPhase::listen) return EINVAL;
-    if (unsent) return ENOTTY;  // what of the queue has been sent once is not told
+    if (unsent) {
+        const auto details = s.stack().tcp_info(s.handle);
+        if (!details) return s.is_tcp() ? errno_of(details.error()) : ENOTTY;
+        bytes = static_cast<int>(details->notsent_bytes);
+        return 0;
+    }
     bytes = s.is_tcp() ? static_cast<int>(info->send_queue_bytes) : 0;
     return 0;
 }
@@ -72,6 +77,7 @@ void apply(const SavedSocket& saved, Socket& s) {
     s.want_packet_info = (saved.flags & 16) != 0;
     s.want_hop_limit = (saved.flags & 32) != 0;
     s.want_traffic_class = (saved.flags & 64) != 0;
+    s.want_queued_bytes = (saved.flags & 128) != 0;
     s.receive_timeout = saved.receive_timeout;
     s.send_timeout = saved.send_timeout;
     s.low_water = saved.low_water;

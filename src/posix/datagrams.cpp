@@ -10,19 +10,7 @@ namespace {
 
 template <class T>
 void add_control(msghdr& message, std::size_t& used, std::size_t room, int type, const T& value) {
-    const std::size_t space = CMSG_SPACE(sizeof(T));
-    if (used + CMSG_LEN(sizeof(T)) > room) {
-        message.msg_flags |= MSG_CTRUNC;
-        return;
-    }
-    cmsghdr header{};
-    header.cmsg_len = CMSG_LEN(sizeof(T));
-    header.cmsg_level = IPPROTO_IPV6;
-    header.cmsg_type = type;
-    auto* at = static_cast<std::uint8_t*>(message.msg_control) + used;
-    std::memcpy(at, &header, sizeof header);
-    std::memcpy(at + CMSG_LEN(0), &value, sizeof value);
-    used += std::min(space, room - used);
+    posix::add_control(message, used, room, IPPROTO_IPV6, type, &value, sizeof value);
 }
 
 /// One control message of sendmsg(). 0, or an errno value.
@@ -53,6 +41,22 @@ int take_one(const cmsghdr& header, const std::uint8_t* data, std::size_t length
 }
 
 }  // namespace
+
+void add_control(msghdr& message, std::size_t& used, std::size_t room, int level, int type, const void* value,
+                 std::size_t length) {
+    if (used + CMSG_LEN(length) > room) {
+        message.msg_flags |= MSG_CTRUNC;
+        return;
+    }
+    cmsghdr header{};
+    header.cmsg_len = CMSG_LEN(length);
+    header.cmsg_level = level;
+    header.cmsg_type = type;
+    auto* at = static_cast<std::uint8_t*>(message.msg_control) + used;
+    std::memcpy(at, &header, sizeof header);
+    std::memcpy(at + CMSG_LEN(0), value, length);
+    used += std::min(CMSG_SPACE(length), room - used);
+}
 
 void give_control(const Socket& s, const ReceivedDatagram& d, msghdr& message) {
     const std::size_t room = message.msg_control != nullptr ? message.msg_controllen : 0;

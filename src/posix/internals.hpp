@@ -102,6 +102,10 @@ struct Socket final : File {
     bool want_hop_limit = false;
     bool want_traffic_class = false;
     bool want_errors = false;           ///< IPV6_RECVERR
+    bool want_queued_bytes = false;     ///< TCP_INQ
+    std::int32_t v4_type_of_service = 0;    ///< SOL_IP's: stored, without effect
+    std::int32_t v4_hop_limit = 64;
+    std::int32_t v4_discover_mtu = 1;
     bool v6_only = false;
     bool broadcast = false;
     bool dont_route = false;

@@ -58,7 +58,8 @@ std::int64_t get(const Socket& s, SocketOption option) { return s.stack().option
 
 // --- SOL_SOCKET ---
 
-/// As Linux, what is asked for is doubled in what is reported: half of it is bookkeeping, and here it is what the user asked for.
+/// As Linux, what is asked for is doubled in what is reported. Half of a receive buffer is bookkeeping, so its window is what
+/// the user asked for; a send buffer that large holds nearly all of it in data that were written in large pieces, here all.
 /// A datagram is charged with the packet buffer in which it lies.
 int set_receive_buffer(Socket& s, int bytes) {
     const StackConfig& config = s.stack().config();
@@ -72,7 +73,7 @@ int set_receive_buffer(Socket& s, int bytes) {
 int set_send_buffer(Socket& s, int bytes) {
     if (s.is_tcp()) {
         const std::uint32_t most = s.stack().config().tcp.buffer_max;
-        return set(s, SocketOption::send_buffer, std::clamp<std::int64_t>(bytes, 4096, most));
+        return set(s, SocketOption::send_buffer, std::clamp<std::int64_t>(2 * std::int64_t{bytes}, 4096, most));
     }
     s.send_bytes = static_cast<std::uint32_t>(std::max(bytes, 2048));
     return 0;
@@ -84,7 +85,7 @@ int get_receive_buffer(const Socket& s) {
     return doubled(s.receive_bytes != 0 ? s.receive_bytes : get(s, SocketOption::receive_buffer) * packet_buffer_bytes);
 }
 int get_send_buffer(const Socket& s) {
-    if (s.is_tcp()) return doubled(get(s, SocketOption::send_buffer));
+    if (s.is_tcp()) return static_cast<int>(get(s, SocketOption::send_buffer));
     return doubled(s.send_bytes != 0 ? s.send_bytes : 65536);
 }
 
@@ -128,7 +129,7 @@ int set_socket_level(Socket& s, int name, const Given& given) {
     if (const int error = given.take(value); error != 0) return error;
     switch (name) {
         case SO_REUSEADDR: return set(s, SocketOption::reuse_address, value != 0 ? 1 : 0);
-        case SO_REUSEPORT: return s.is_tcp() ? ENOPROTOOPT : set(s, SocketOption::reuse_port, value != 0 ? 1 : 0);
+        case SO_REUSEPORT: return set(s, SocketOption::reuse_port, value != 0 ? 1 : 0);
         case SO_KEEPALIVE:
             if (s.is_tcp()) return set(s, SocketOption::keep_alive, value != 0 ? 1 : 0);
             s.keep_alive = value != 0;
@@ -167,8 +168,7 @@ int get_socket_level(Socket& s, int name, const Room& room) {
         case SO_RCVTIMEO: return room.give(timeout_of(s.receive_timeout));
         case SO_SNDTIMEO: return room.give(timeout_of(s.send_timeout));
         case SO_REUSEADDR: return room.give(static_cast<int>(get(s, SocketOption::reuse_address)));
-        case SO_REUSEPORT:
-            return s.is_tcp() ? ENOPROTOOPT : room.give(static_cast<int>(get(s, SocketOption::reuse_port)));
+        case SO_REUSEPORT: return room.give(static_cast<int>(get(s, SocketOption::reuse_port)));
         case SO_KEEPALIVE:
             return room.give(s.is_tcp() ? static_cast<int>(get(s, SocketOption::keep_alive)) : static_cast<int>(s.keep_alive));
         case SO_RCVBUF: return room.give(get_receive_buffer(s));
@@ -259,9 +259,18 @@ int not_sent_low_water_of(const Socket& s) {
     return bytes == INT_MAX ? -1 : static_cast<int>(bytes);
 }
 
+int set_queued_bytes(Socket& s, const Given& given) {
+    int value = 0;
+    if (const int error = given.take(value); error != 0) return error;
+    if (value != 0 && value != 1) return EINVAL;
+    s.want_queued_bytes = value != 0;
+    return 0;
+}
+
 int set_tcp_level(Socket& s, int name, const Given& given) {
     if (!s.is_tcp()) return ENOPROTOOPT;
     if (name == TCP_CONGESTION) return set_congestion(s, given);
+    if (name == TCP_INQ) return set_queued_bytes(s, given);
     const TcpOption* o = find_tcp_option(name);
     if (o == nullptr && name != TCP_MAXSEG && name != TCP_NOTSENT_LOWAT) return ENOPROTOOPT;
     int value = 0;
@@ -289,7 +298,48 @@ int get_tcp_level(Socket& s, int name, const Room& room) {
         case TCP_CONGESTION: return get_congestion(s, room);
         case TCP_CC_INFO: *room.length = 0; return 0;  // as Linux of an algorithm that has nothing to tell
         case TCP_INFO: return get_tcp_info(s, room);
+        case TCP_INQ: return room.give(static_cast<int>(s.want_queued_bytes));
         case TCP_NOTSENT_LOWAT: return room.give(not_sent_low_water_of(s));
+        default: return ENOPROTOOPT;
+    }
+}
+
+// --- IPPROTO_IP: Linux has its options on IPv6 sockets too, for mapped addresses ---
+
+/// They come as an int or as one byte.
+int take_small(const Given& given, int& value) {
+    if (given.length >= sizeof value) return given.take(value);
+    std::uint8_t byte = 0;
+    const int error = given.length == 0 ? 0 : given.take(byte);
+    value = byte;
+    return error;
+}
+
+int set_ip_level(Socket& s, int name, const Given& given) {
+    if (name != IP_TOS && name != IP_TTL && name != IP_MTU_DISCOVER) return ENOPROTOOPT;
+    int value = 0;
+    if (const int error = take_small(given, value); error != 0) return error;
+    switch (name) {
+        case IP_TOS:
+            // ECN's bits of a stream are not the user's.
+            s.v4_type_of_service = s.is_tcp() ? (value & 0xfc) | (s.v4_type_of_service & 3) : value & 0xff;
+            return 0;
+        case IP_TTL:
+            if (given.length < 1 || (value != -1 && (value < 1 || value > 255))) return EINVAL;
+            s.v4_hop_limit = value == -1 ? 64 : value;
+            return 0;
+        default:
+            if (value < IP_PMTUDISC_DONT || value > IP_PMTUDISC_OMIT) return EINVAL;
+            s.v4_discover_mtu = value;
+            return 0;
+    }
+}
+
+int get_ip_level(const Socket& s, int name, const Room& room) {
+    switch (name) {
+        case IP_TOS: return room.give(s.v4_type_of_service);
+        case IP_TTL: return room.give(s.v4_hop_limit);
+        case IP_MTU_DISCOVER: return room.give(s.v4_discover_mtu);
         default: return ENOPROTOOPT;
     }
 }
@@ -393,6 +443,7 @@ int kn_setsockopt(int fd, int level, int name, const void* value, socklen_t leng
     if (level == SOL_SOCKET) error = set_socket_level(*s, name, given);
     if (level == IPPROTO_TCP) error = set_tcp_level(*s, name, given);
     if (level == IPPROTO_IPV6) error = set_ipv6_level(*s, name, given);
+    if (level == IPPROTO_IP) error = set_ip_level(*s, name, given);
     if (error == 0) call.done();
     return result(error);
 }
@@ -401,7 +452,7 @@ int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     const Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
-    const bool known = level == SOL_SOCKET || level == IPPROTO_IPV6 || (level == IPPROTO_TCP && s->is_tcp());
+    const bool known = level == SOL_SOCKET || level == IPPROTO_IPV6 || level == IPPROTO_IP || (level == IPPROTO_TCP && s->is_tcp());
     if (!known) return fail(ENOPROTOOPT);
     if (length == nullptr) return fail(EFAULT);
     if (static_cast<int>(*length) < 0 && level != IPPROTO_IPV6) return fail(EINVAL);  // there Linux takes it for a large one
@@ -410,6 +461,7 @@ int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     if (level == SOL_SOCKET) error = get_socket_level(*s, name, room);
     if (level == IPPROTO_TCP) error = get_tcp_level(*s, name, room);
     if (level == IPPROTO_IPV6) error = get_ipv6_level(*s, name, room);
+    if (level == IPPROTO_IP) error = get_ip_level(*s, name, room);
     return result(error);
 }
 

@@ -64,7 +64,8 @@ class Reader {
 
 std::uint32_t flags_of(const Socket& s) {
     return (s.nonblocking ? 1U : 0U) | (s.receive_shut ? 2U : 0U) | (s.send_shut ? 4U : 0U) | (s.bound_by_user ? 8U : 0U) |
-           (s.want_packet_info ? 16U : 0U) | (s.want_hop_limit ? 32U : 0U) | (s.want_traffic_class ? 64U : 0U);
+           (s.want_packet_info ? 16U : 0U) | (s.want_hop_limit ? 32U : 0U) | (s.want_traffic_class ? 64U : 0U) |
+           (s.want_queued_bytes ? 128U : 0U);
 }
 
 int descriptor_flags(const File& file) { return std::max(0, ::fcntl(file.descriptors.front(), F_GETFD)); }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <climits>
 
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 namespace keepnet::posix {
@@ -217,14 +218,35 @@ ssize_t send_stream(Call& call, Socket& s, const Parts& from, int flags) {
     }
 }
 
+namespace {
+
+/// TCP_CM_INQ: bytes that a read would give; 1 where it would give the end.
+int input_left(const Socket& s) {
+    const auto info = s.stack().info(s.handle);
+    if (!info) return 0;
+    if (info->receive_queue_bytes != 0) return static_cast<int>(info->receive_queue_bytes);
+    const auto r = s.stack().readiness(s.handle);
+    return r && r->has(Readiness::peer_closed) ? 1 : 0;
+}
+
+}  // namespace
+
 ssize_t receive(Call& call, Socket& s, msghdr& message, int flags) {
     Parts into;
     if (const int error = into.take(message.msg_iov, message.msg_iovlen); error != 0) return fail(error);
     if (!s.is_tcp()) return receive_datagram(call, s, into, message, flags);
+    const std::size_t room = message.msg_control != nullptr ? message.msg_controllen : 0;
     message.msg_flags = 0;
     message.msg_controllen = 0;
     const ssize_t n = receive_stream(call, s, into, flags);
-    if (n >= 0) message.msg_namelen = 0;
+    if (n < 0) return n;
+    message.msg_namelen = 0;
+    if (s.want_queued_bytes && room != 0) {
+        std::size_t used = 0;
+        const int left = input_left(s);
+        add_control(message, used, room, IPPROTO_TCP, TCP_CM_INQ, &left, sizeof left);
+        message.msg_controllen = used;
+    }
     return n;
 }
 

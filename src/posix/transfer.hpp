@@ -38,6 +38,9 @@ ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& messa
 ssize_t send_stream(Call& call, Socket& s, const Parts& from, int flags);
 ssize_t send_datagram(Call& call, Socket& s, const Parts& from, const msghdr& message, int flags);
 
+/// Adds one control message behind the `used` bytes, or says that it had no room.
+void add_control(msghdr& message, std::size_t& used, std::size_t room, int level, int type, const void* value,
+                 std::size_t length);
 /// Control messages: what is asked for with IPV6_RECV..., and what the sender says of one datagram.
 void give_control(const Socket& s, const ReceivedDatagram& d, msghdr& message);
 [[nodiscard]] int take_control(const msghdr& message, SendDatagram& how, InterfaceIndex& interface);

@@ -84,7 +84,7 @@ bool put_option(SocketState& s, const StackConfig& config, SocketOption option, 
             return is_tcp && put_enum(o.congestion, value, CongestionAlgorithm::newreno, CongestionAlgorithm::cubic);
         case SocketOption::ecn:
             return is_tcp && !s.connection && !s.listener && put_enum(o.ecn, value, EcnMode::off, EcnMode::request);
-        case SocketOption::reuse_port: return !is_tcp && put(o.reuse_port, value, 0, 1);
+        case SocketOption::reuse_port: return put(o.reuse_port, value, 0, 1);
         case SocketOption::not_sent_low_water: return is_tcp && put(o.not_sent_low_water, value, 0, INT32_MAX);
         case SocketOption::multicast_hop_limit: return !is_tcp && put(o.multicast_hop_limit, value, 0, 255);
         case SocketOption::multicast_loop: return !is_tcp && put(o.multicast_loop, value, 0, 1);

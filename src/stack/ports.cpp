@@ -22,7 +22,7 @@ std::uint64_t offset_of(const Core& core, const Endpoint& local, const Endpoint&
 }  // namespace
 
 bool is_endpoint_free(Core& core, SocketKind kind, const Endpoint& local, const SocketOptions& o) {
-    return kind == SocketKind::tcp ? !tcp::is_taken(core.tcp_context(), local, o.reuse_address)
+    return kind == SocketKind::tcp ? !tcp::is_taken(core.tcp_context(), local, o.reuse_address, o.reuse_port)
                                    : !udp::is_taken(core.udp_context(), local, o.reuse_address, o.reuse_port);
 }
 

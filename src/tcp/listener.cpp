@@ -1,7 +1,10 @@
 // Listeners: half-open children, the accept queue, and what happens when either is full. RFC 9293 3.10.7.2,
 // RFC 4987.
 #include <algorithm>
+#include <array>
+#include <cstring>
 
+#include "base/siphash.hpp"
 #include "tcp/acceptance.hpp"
 #include "tcp/ecn.hpp"
 #include "tcp/queues.hpp"
@@ -22,6 +25,15 @@ bool may_keep_record(TcpContext& cx, const TcpListenerState& l) {
                       cx.now);
 }
 
+/// Of listeners that share their endpoint (SO_REUSEPORT) each gets its peers: a repeated SYN, and a cookie that comes back, find
+/// the same one. Rendezvous hashing: one that goes takes away nobody else's peers.
+std::uint64_t share_of(const TcpContext& cx, std::uint32_t listener, const Endpoint& remote) {
+    std::array<std::uint64_t, 3> words{};
+    std::memcpy(words.data(), remote.address.octets.data(), 16);
+    words[2] = std::uint64_t{remote.port} << 32 | listener;
+    return hash24_words(cx.w.stack().port_key, words) | 1;
+}
+
 /// What is left of a listener that has no socket any more.
 void drop_children(TcpContext& cx, std::uint32_t listener) {
     World& w = cx.w;
@@ -40,10 +52,11 @@ void drop_children(TcpContext& cx, std::uint32_t listener) {
 
 }  // namespace
 
-std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local) {
+std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local, const Endpoint& remote) {
     const auto& listeners = cx.w.listeners;
     std::uint32_t best = PairTable::none;
     int best_rank = 0;
+    std::uint64_t best_share = 0;
     for (std::uint32_t i = listeners.next(0); i != BitTree::none; i = listeners.next(i + 1)) {
         const TcpListenerState& l = listeners.get(i);
         if (l.local.port != local.port || (l.local.interface != 0 && l.local.interface != local.interface))
@@ -52,10 +65,12 @@ std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local) {
         if (!any && l.local.address != local.address) continue;
         // A tombstone only answers for what no living listener does.
         const int rank = 1 + (l.local.interface != 0 ? 1 : 0) + (any ? 0 : 2) + (l.died_after != 0 ? 0 : 4);
-        if (rank > best_rank) {
-            best_rank = rank;
-            best = i;
-        }
+        if (rank < best_rank) continue;
+        const std::uint64_t share = share_of(cx, i, remote);
+        if (rank == best_rank && share <= best_share) continue;
+        best = i;
+        best_rank = rank;
+        best_share = share;
     }
     return best;
 }

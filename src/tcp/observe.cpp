@@ -80,20 +80,28 @@ void fill_info(const TcpContext& cx, const SocketState& socket, SocketInfo& info
     info.retransmissions = c.recovery.retransmissions;
 }
 
-bool is_taken(const TcpContext& cx, const Endpoint& local, bool reuse_address) {
+bool is_taken(const TcpContext& cx, const Endpoint& local, bool reuse_address, bool reuse_port) {
+    const auto shares = [&](Handle<SocketState> socket) {
+        const SocketState* s = cx.w.sockets.find(socket);
+        return reuse_port && s != nullptr && s->options.reuse_port;
+    };
+
     if (cx.tables.port_uses[local.port] == 0) return false;
     const World& w = cx.w;
     for (std::uint32_t i = w.listeners.next(0); i != BitTree::none; i = w.listeners.next(i + 1)) {
         const TcpListenerState& l = w.listeners.get(i);
-        if (l.died_after == 0 && overlaps(l.local, local)) return true;
+        if (l.died_after == 0 && overlaps(l.local, local) && !shares(l.socket)) return true;
     }
     if (reuse_address) return false;
     const BitTree& bound = cx.tables.bound;
     for (std::uint32_t i = bound.find(0); i != BitTree::none; i = bound.find(i + 1)) {
-        if (overlaps(w.sockets.get(i).local, local)) return true;
+        if (overlaps(w.sockets.get(i).local, local) && !shares(w.sockets.handle_of(i))) return true;
     }
     for (std::uint32_t i = w.connections.next(0); i != BitTree::none; i = w.connections.next(i + 1)) {
-        if (cx.tables.extra[i].in_pairs && !cx.tables.extra[i].is_spent && overlaps(w.connections.get(i).local, local)) return true;
+        const TcpConnectionState& c = w.connections.get(i);
+        if (!cx.tables.extra[i].in_pairs || cx.tables.extra[i].is_spent || !overlaps(c.local, local)) continue;
+        const TcpListenerState* parent = w.listeners.find(c.listener);
+        if (!shares(parent != nullptr ? parent->socket : c.socket)) return true;
     }
     return false;
 }

@@ -98,7 +98,7 @@ void on_tombstone(TcpContext& cx, TcpConnectionState& c, const Segment& s) {
 
 void on_unmatched(TcpContext& cx, Segment& s, std::optional<Seq> old_max) {
     const std::uint32_t listener =
-        cx.tables.port_uses[s.local.port] != 0 ? find_listener(cx, s.local) : PairTable::none;
+        cx.tables.port_uses[s.local.port] != 0 ? find_listener(cx, s.local, s.remote) : PairTable::none;
     if (listener == PairTable::none) return refuse(cx, s);
     if (old_max) return on_listen_syn(cx, listener, s, old_max);
     on_listen(cx, listener, s);
@@ -120,7 +120,7 @@ void on_segment(TcpContext& cx, const ip::TransportInput& input) {
     TcpConnectionState& c = cx.w.connections.edit(i);
     if (is_dead(c)) return on_tombstone(cx, c, s);
     if (may_reopen(c, s)) {
-        const std::uint32_t listener = find_listener(cx, s.local);
+        const std::uint32_t listener = find_listener(cx, s.local, s.remote);
         if (listener != PairTable::none && cx.w.listeners.get(listener).died_after == 0) {
             const Seq old_max = c.snd.max;
             ++cx.w.count().tcp_time_waits_reopened;

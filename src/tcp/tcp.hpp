@@ -62,7 +62,7 @@ void on_option(TcpContext& cx, Handle<SocketState> socket, SocketOption option);
 void fill_info(const TcpContext& cx, const SocketState& socket, SocketInfo& info);
 TcpInfo tcp_info(const TcpContext& cx, const SocketState& socket);
 /// Is `local` taken by a listener, a bound socket or a connection?
-bool is_taken(const TcpContext& cx, const Endpoint& local, bool reuse_address);
+bool is_taken(const TcpContext& cx, const Endpoint& local, bool reuse_address, bool reuse_port = false);
 /// May a connection local <-> remote be made (no other has these four)?
 bool is_pair_free(const TcpContext& cx, const Endpoint& local, const Endpoint& remote);
 

@@ -131,7 +131,7 @@ void abandon_receiving(TcpContext& cx, TcpConnectionState& c);
 // --- listener.cpp, cookies.cpp ---
 
 /// The most specific listener for a destination, tombstones included; or none.
-std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local);
+std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local, const Endpoint& remote);
 void on_listen(TcpContext& cx, std::uint32_t listener, Segment& s);
 /// `old_max`: a TIME-WAIT connection with the same four numbers ended there (RFC 6191).
 void on_listen_syn(TcpContext& cx, std::uint32_t listener, Segment& s, std::optional<Seq> old_max);

@@ -210,6 +210,11 @@ void options(Play& p, int fd) {
         {"TCP_NOTSENT_LOWAT", IPPROTO_TCP, TCP_NOTSENT_LOWAT, {1000, 0}},
         {"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, {1, 0}},
         {"unknown", IPPROTO_IPV6, 9999, {1}},
+        {"TCP_INQ", IPPROTO_TCP, TCP_INQ, {1, 0, 2, -1}},
+        {"IP_TOS", IPPROTO_IP, IP_TOS, {0x10, 0x13, 0}},
+        {"IP_TTL", IPPROTO_IP, IP_TTL, {9, 0, 256, -1}},
+        {"IP_MTU_DISCOVER", IPPROTO_IP, IP_MTU_DISCOVER, {0, 5, 6, -1}},
+        {"unknown", IPPROTO_IP, 9999, {1}},
     };
     for (const Option& o : all) {
         const std::string name = o.name;
@@ -232,6 +237,8 @@ void options(Play& p, int fd) {
         int room = 0;
         p.note("get negative " + name, [&] { return p.api.getsockopt(fd, o.level, o.number, &room, &length); });
     }
+    const std::uint8_t byte = 4;
+    p.note("IP_TOS as a byte", [&] { return p.api.setsockopt(fd, IPPROTO_IP, IP_TOS, &byte, 1); });
     const linger l{.l_onoff = 1, .l_linger = 3};
     p.note("SO_LINGER", [&] { return p.api.setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); });
     linger back{};

@@ -1,7 +1,8 @@
 // TCP sockets: each line is what Linux answers too.
-#include "posix/same.hpp"
-
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+
+#include "posix/same.hpp"
 
 using namespace test;
 
@@ -236,6 +237,78 @@ TEST_CASE("posix: as Linux: reading") {
         p.note("read too much", [&] { return p.api.read(e.server, b.data(), SIZE_MAX); });
         p.note("recv too much", [&] { return p.api.recvfrom(e.server, b.data(), SIZE_MAX, 0, nullptr, nullptr); });
         p.note("nothing, null", [&] { return p.api.read(e.server, nullptr, 1); });
+    });
+}
+
+TEST_CASE("posix: as Linux: TCP_INQ says with each message what is left") {
+    same([](Play& p) {
+        const auto e = p.pair();
+        const int on = 1;
+        p.note("TCP_INQ", [&] { return p.api.setsockopt(e.server, IPPROTO_TCP, TCP_INQ, &on, sizeof on); });
+        const auto message = [&](const std::string& what, std::size_t bytes, std::size_t room) {
+            std::array<char, 64> b{};
+            std::array<char, 64> control{};
+            iovec part{b.data(), bytes};
+            msghdr m{};
+            m.msg_iov = &part;
+            m.msg_iovlen = 1;
+            m.msg_control = control.data();
+            m.msg_controllen = room;
+            p.note(what, [&] { return p.api.recvmsg(e.server, &m, 0); });
+            p.say("control", std::to_string(m.msg_controllen) + " flags " + std::to_string(m.msg_flags));
+            const cmsghdr* c = CMSG_FIRSTHDR(&m);
+            if (c == nullptr || c->cmsg_len != CMSG_LEN(sizeof(int))) return;
+            int left = 0;
+            std::memcpy(&left, CMSG_DATA(c), sizeof left);
+            p.say("left", std::to_string(c->cmsg_level) + " " + std::to_string(c->cmsg_type) + " " + std::to_string(left));
+        };
+        p.note("write", [&] { return p.api.write(e.client, "0123456789", 10); });
+        p.settle();
+        message("some", 4, 64);
+        message("without room for it", 1, 4);
+        message("the rest", 64, 64);
+        p.note("write", [&] { return p.api.write(e.client, "0123456789", 10); });
+        p.note("shutdown", [&] { return p.api.shutdown(e.client, SHUT_WR); });
+        p.settle();
+        message("all before the end", 64, 64);
+        message("the end", 64, 64);
+    });
+}
+
+TEST_CASE("posix: as Linux: SIOCOUTQNSD and SIOCOUTQ, when all is acknowledged") {
+    same([](Play& p) {
+        const auto e = p.pair();
+        p.note("write", [&] { return p.api.write(e.client, "0123456789", 10); });
+        p.settle();
+        for (const unsigned long request : {static_cast<unsigned long>(SIOCOUTQNSD), static_cast<unsigned long>(SIOCOUTQ)}) {
+            int bytes = -1;
+            p.note("ioctl", [&] { return p.api.ioctl(e.client, request, &bytes); });
+            p.say("bytes", std::to_string(bytes));
+            p.note("of a listener", [&] { return p.api.ioctl(e.listener, request, &bytes); });
+        }
+    });
+}
+
+TEST_CASE("posix: as Linux: SO_REUSEPORT of listeners") {
+    same([](Play& p) {
+        const int on = 1;
+        const int first = p.socket();
+        p.note("share", [&] { return p.api.setsockopt(first, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); });
+        const sockaddr_in6 any = Play::loopback();
+        p.note("bind", [&] { return p.api.bind(first, as(any), sizeof any); });
+        const sockaddr_in6 there = p.name_of(first);
+        p.note("listen", [&] { return p.api.listen(first, 4); });
+        const int alone = p.socket();
+        p.note("one that does not share", [&] { return p.api.bind(alone, as(there), sizeof there); });
+        const int second = p.socket();
+        p.note("share", [&] { return p.api.setsockopt(second, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); });
+        p.note("one that does", [&] { return p.api.bind(second, as(there), sizeof there); });
+        p.note("and listens", [&] { return p.api.listen(second, 4); });
+        const int client = p.socket(SOCK_STREAM | SOCK_NONBLOCK);
+        p.note("connect", [&] { return p.api.connect(client, as(there), sizeof there); });
+        p.settle();
+        std::array<pollfd, 2> both{{{.fd = first, .events = POLLIN, .revents = 0}, {.fd = second, .events = POLLIN, .revents = 0}}};
+        p.note("one of them has it", [&] { return p.api.poll(both.data(), 2, 0); });
     });
 }
 
