@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "packetdrill/adapter/flags.hpp"
+#include "packetdrill/adapter/host.hpp"
 #include "packetdrill/adapter/wire.hpp"
 #include "packetdrill/rig.hpp"
 #include "support/folder.hpp"
@@ -75,4 +76,36 @@ TEST_CASE("packetdrill: the kernel's settings become the stack's") {
     CHECK(tcp.congestion == CongestionAlgorithm::newreno);
     write("tcp_rmem", "nonsense");
     CHECK(make_config(flags, sysctls).tcp.receive_buffer == TcpConfig{}.receive_buffer);
+}
+
+TEST_CASE("packetdrill: a socket is made with the settings of its moment") {
+    const Folder folder;
+    const auto write = [&](const char* name, const char* value) { std::ofstream(folder.path / name) << value << "\n"; };
+    Host host(*parse_flags("local=fd3d:0a0b:17d6::1"), Sysctls(folder.path.string()));
+    const auto syn = [&] {
+        const int fd = host.socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP);
+        REQUIRE(fd >= 0);
+        const auto to = endpoint(remote_address, 8080);
+        host.call([&] { return kn_connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to); });
+        Bytes room(2048);
+        std::size_t bytes = 0;
+        Instant at{};
+        REQUIRE(host.receive(room, bytes, at));
+        host.call([&] { return kn_close(fd); });
+        room.resize(bytes);
+        return *read_frame(ethernet({}, {}, 0x86dd, room))->tcp;
+    };
+    TcpFields first = syn();
+    CHECK(first.ts.has_value());
+    CHECK(first.wscale.has_value());
+    CHECK(first.sack_permitted);
+    write("tcp_timestamps", "0");
+    write("tcp_window_scaling", "0");
+    write("tcp_sack", "0");
+    TcpFields second = syn();
+    CHECK_FALSE(second.ts.has_value());
+    CHECK_FALSE(second.wscale.has_value());
+    CHECK_FALSE(second.sack_permitted);
+    write("tcp_timestamps", "1");
+    CHECK(syn().ts.has_value());
 }

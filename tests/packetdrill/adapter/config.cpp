@@ -42,12 +42,16 @@ StackConfig make_config(const Flags& flags, const Sysctls& sysctls) {
     }
     if (flags.window) tcp.receive_buffer = *flags.window;
     tcp.receive_buffer_tuned = 0;  // a script says what the window is
-    tcp.quick_acks = static_cast<std::uint8_t>(flags.quickack.value_or(0));
+    if (flags.quickack) tcp.quick_acks = static_cast<std::uint8_t>(*flags.quickack);
     if (const auto wmem = sysctls.numbers("tcp_wmem"); wmem.size() == 3) {
         tcp.send_buffer = clamp_bytes(wmem[1], tcp.buffer_max);
     }
+    tcp.sack = sysctls.number("tcp_sack").value_or(1) != 0;
     tcp.timestamps = sysctls.number("tcp_timestamps").value_or(1) != 0;
     tcp.window_scaling = sysctls.number("tcp_window_scaling").value_or(1) != 0;
+    tcp.restart_after_idle = sysctls.number("tcp_slow_start_after_idle").value_or(1) != 0;
+    tcp.push_segments_min = static_cast<std::uint8_t>(std::clamp<std::int64_t>(sysctls.number("tcp_min_tso_segs").value_or(2), 1, 255));
+    tcp.ack_burst_segments = 255;  // what a script injects as one packet, cut to frames, is one arrival
     if (sysctls.word("tcp_congestion_control") == "reno") tcp.congestion = CongestionAlgorithm::newreno;
     switch (sysctls.number("tcp_ecn").value_or(2)) {
         case 0: tcp.ecn = EcnMode::off; break;

@@ -15,7 +15,7 @@ namespace keepnet::packetdrill {
 struct Flags {
     Ipv6Address local{};                      ///< local=ADDR, must be there
     std::uint16_t mtu = 1500;                 ///< mtu=N
-    std::optional<std::uint32_t> quickack{};  ///< quickack=N: how many first segments are acknowledged at once
+    std::optional<std::uint32_t> quickack{};  ///< quickack=N: how many first segments are acknowledged at once; else as Linux
     std::optional<std::uint32_t> window{};    ///< window=BYTES: the receive buffer, whatever tcp_rmem says
     std::optional<std::uint32_t> iw{};        ///< iw=N: segments of the initial window
 };

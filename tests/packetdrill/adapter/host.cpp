@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "stack/core.hpp"
+
 namespace keepnet::packetdrill {
 
 namespace {
@@ -53,8 +55,19 @@ void Host::make_stack() {
     runtime_.add(*stack_);
 }
 
+/// A socket is made with the settings of its moment, those that were made before keep theirs: what is taken from the config
+/// later than at a socket's birth, or its connection's, is the same for all.
+void Host::follow_settings() {
+    const posix::Lock lock = runtime_.lock();
+    stack_->core().world.header->config.tcp = make_config(flags_, sysctls_).tcp;
+}
+
 int Host::socket(int domain, int type, int protocol) {
-    if (!stack_) make_stack();
+    if (stack_) {
+        follow_settings();
+    } else {
+        make_stack();
+    }
     return call([&] { return kn_socket(domain, type, protocol); });
 }
 

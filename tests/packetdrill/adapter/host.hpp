@@ -41,7 +41,7 @@ class Host {
     }
     [[nodiscard]] bool may_block() const { return !time_.is_driver(); }
 
-    /// With the settings of this moment; the first one makes the stack.
+    /// With the kernel's settings of this moment; the first one makes the stack.
     int socket(int domain, int type, int protocol);
     bool send(ByteView packet);
     /// False: nothing will be sent any more by itself. `bytes`: room, then the packet's length.
@@ -64,6 +64,7 @@ class Host {
         int flags_ = 0;
     };
     void make_stack();
+    void follow_settings();
     void settle();
 
     Flags flags_;
