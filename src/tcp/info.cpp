@@ -97,6 +97,16 @@ void fill_send_side(const World& w, const TcpConnectionState& c, TcpInfo& info) 
     info.bytes_acked = c.tx_accepted - c.send_queue.bytes + syn + (c.snd.fin_acked ? 1 : 0);
 }
 
+/// What has arrived, and how; a peer without SACK says no more than its ACK does.
+void fill_delivery(const TcpConnectionState& c, TcpInfo& info) {
+    const std::uint64_t arrived = c.tx_accepted - c.send_queue.bytes + c.sack.sacked;
+    info.delivered = capped((arrived + c.mss - 1) / c.mss) + (is_syn_unacked(c) ? 0 : 1);
+    if (!c.sack.permitted) return;
+    info.options |= TcpInfo::option_sack;
+    if (c.rack.rtt_min.ns != 0) info.min_rtt = us(c.rack.rtt_min);
+    info.reord_seen = c.rack.reordering_seen ? 1 : 0;
+}
+
 void fill_receive_side(const TcpConnectionState& c, TcpInfo& info) {
     info.rcv_wscale = c.rcv.wscale;
     info.rcv_ssthresh = c.rcv.buffer;
@@ -213,6 +223,7 @@ TcpInfo tcp_info(const TcpContext& cx, const SocketState& socket) {
     info.pmtu = ip::path_mtu(cx, c.remote.address, request_for(c).interface);
     info.advmss = advertised_mss(cx, c.remote, c.options.max_segment) - (c.ts.enabled ? timestamps_bytes : 0U);
     fill_send_side(cx.w, c, info);
+    fill_delivery(c, info);
     fill_receive_side(c, info);
     return info;
 }

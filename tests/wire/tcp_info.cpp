@@ -1,7 +1,7 @@
 // TCP_INFO and the MIB's counters: what Linux's fields mean, each made to move. And TCP_NOTSENT_LOWAT.
 #include <set>
 
-#include "support/fixture.hpp"
+#include "recovery.hpp"
 
 using namespace keepnet;
 using namespace keepnet::test;
@@ -91,6 +91,52 @@ WIRE_CASE("TCP_INFO: what was sent, what is under way, what was acknowledged", "
     CHECK(i.rto == i.rtt + 200'000);  // Linux: SRTT + max(200 ms, 4 RTTVAR)
     CHECK(i.busy_time == 10'000);
     CHECK(i.total_retrans == 0);
+}
+
+WIRE_CASE("TCP_INFO: what a peer with SACK has, what is lost, what went again, and the shortest round trip", "[info]") {
+    auto t = bulk_for_recovery(way);
+    TcpInfo i = info_of(t);
+    CHECK((i.options & TcpInfo::option_sack) != 0);
+    CHECK(i.min_rtt == UINT32_MAX);
+    CHECK(i.delivered == 1);  // the SYN
+    t.after(recovery_rtt).peer_sends(sacks(0, {{5, 8}}));
+    t.ignore_output();
+    i = info_of(t);
+    CHECK(i.sacked == 3);
+    CHECK(i.delivered == 4);
+    CHECK(i.min_rtt == 100'000);
+    CHECK(i.retrans == t.connection()->recovery.retransmissions);
+    CHECK(i.retrans != 0);
+    CHECK(i.lost == 5);  // what went again is lost until it has arrived
+    CHECK(i.ca_state == TcpInfo::ca_recovery);
+    CHECK(i.reord_seen == 0);
+    t.after(recovery_rtt).peer_sends(ack_before(10));
+    i = info_of(t);
+    CHECK(i.sacked == 0);
+    CHECK(i.lost == 0);
+    CHECK(i.retrans == 0);
+    CHECK(i.delivered == 11);
+    t.ignore_output();
+}
+
+WIRE_CASE("TCP_INFO: segments that come in another order are noted", "[info]") {
+    auto t = bulk_for_recovery(way);
+    t.after(recovery_rtt).peer_sends(sacks(0, {{1, 2}}));
+    CHECK(info_of(t).reord_seen == 0);
+    t.peer_sends(ack_before(2));
+    CHECK(info_of(t).reord_seen == 1);
+    t.ignore_output();
+}
+
+WIRE_CASE("TCP_INFO: of a peer without SACK nothing is known but what it acknowledged", "[info]") {
+    auto t = bulk_for_recovery(way, {}, false);
+    t.after(recovery_rtt).peer_sends(ack_before(4));
+    const TcpInfo i = info_of(t);
+    CHECK((i.options & TcpInfo::option_sack) == 0);
+    CHECK(i.sacked == 0);
+    CHECK(i.lost == 0);
+    CHECK(i.delivered == 5);
+    t.ignore_output();
 }
 
 WIRE_CASE("TCP_INFO: what came, in order and out of it", "[info]") {
