@@ -109,9 +109,10 @@ struct Flooded {
         return {.src_port = legitimate_port, .dst_port = 80, .seq = seq, .ack = ack, .flags = flags, .window = 60'000};
     }
     /// Handshake, and two bytes each way.
-    SocketHandle converse() {
+    SocketHandle converse(bool sack = false) {
         TcpFields opening = from_client(flag::syn, 1000, 0);
         opening.mss = 1440;
+        opening.sack_permitted = sack;
         answer.reset();
         one(opening);
         REQUIRE(answer);
@@ -178,10 +179,12 @@ TEST_CASE("RFC 4987: in a flood of 1,000,000 spoofed SYNs a client connects, and
     f.close_all(socket);
 }
 
-TEST_CASE("RFC 9293 3.10.7.4: a million one-byte segments out of order take bounded memory and lose nothing", "[floods]") {
+TEST_CASE("RFC 9293 3.10.7.4, RFC 2018 3: a million one-byte segments out of order take bounded memory and lose nothing", "[floods]") {
+    const bool sack = GENERATE(false, true);  // reported block by block, or not
+    CAPTURE(sack);
     StackConfig config;
     Flooded f(config);
-    const SocketHandle socket = f.converse();
+    const SocketHandle socket = f.converse(sack);
     const TcpConnectionState& c = f.world().connections.get(f.world().sockets.get(Handle<SocketState>{socket.raw}).connection);
     const std::uint32_t start = c.rcv.nxt.raw;
     const std::uint32_t window = c.rcv.adv - c.rcv.nxt;
@@ -219,5 +222,56 @@ TEST_CASE("RFC 9293 3.10.7.4: a million one-byte segments out of order take boun
     REQUIRE(f.answer);
     CHECK(f.answer->ack == start + readable);
     CHECK(f.stack->info(socket)->phase == TcpPhase::established);
+    f.close_all(socket);
+}
+
+TEST_CASE("RFC 2018, 6675, bad input: a million segments with SACK blocks of every kind take bounded memory, and let out less than came",
+          "[floods]") {
+    StackConfig config;
+    Flooded f(config);
+    const SocketHandle socket = f.converse(true);
+    const Bytes text(60'000, 'x');
+    REQUIRE(f.stack->send(socket, ByteView(text)) == text.size());
+    f.device.looks_at = 0;
+    f.stack->poll(f.now);
+    const TcpConnectionState& c = f.world().connections.get(f.world().sockets.get(Handle<SocketState>{socket.raw}).connection);
+    REQUIRE(c.sack.permitted);
+    REQUIRE(c.snd.max - c.snd.una >= 10'000);
+    const Seq una = c.snd.una;
+    const std::uint64_t bytes_before = c.counters.bytes_out;
+    std::uint32_t dice = 1;
+    const auto next = [&dice] { return (dice = dice * 1'664'525U + 1'013'904'223U) >> 8; };
+    const auto report = [&](MutableBytes frame) {
+        const std::size_t blocks_at = 14 + 40 + 20 + 4;
+        for (std::size_t i = 0; i < 4; ++i) {
+            // A byte here and there of what was sent, a little of what was not; or anything.
+            const bool is_wild = next() % 8 == 0;
+            const std::uint32_t left = is_wild ? next() * 257U : una.raw + next() % 62'000;
+            store32(frame, blocks_at + 8 * i, left);
+            store32(frame, blocks_at + 8 * i + 4, left + (is_wild ? next() : 1 + next() % 2));
+        }
+    };
+    TcpFields ack = f.from_client(flag::ack, 1003, una.raw);
+    ack.sack = {{1, 2}, {3, 4}, {5, 6}, {7, 8}};
+    const Bytes frame = frame_of(ack);
+    std::uint32_t ranges_most = 0, nodes_most = 0, buffers_most = 0;
+    f.pour(frame, 1'000'000, report, [&] {
+        ranges_most = std::max(ranges_most, f.world().sent_ranges.in_use());
+        nodes_most = std::max(nodes_most, f.world().slice_nodes.in_use());
+        buffers_most = std::max(buffers_most, f.world().pool.in_use());
+    });
+    CHECK(c.snd.una == una);
+    CHECK(ranges_most == config.tcp.sent_ranges);
+    CHECK(nodes_most <= 64);
+    CHECK(buffers_most <= 64 + 2 * config.poll.receive_burst);
+    CHECK(c.counters.bytes_out - bytes_before < frame.size() * 1'000'000 / 10);
+    CHECK(f.stack->info(socket)->phase == TcpPhase::established);
+    // What is acknowledged is acknowledged, and the rest follows.
+    for (int i = 0; i < 100 && f.stack->info(socket)->tx_acknowledged != 2 + text.size(); ++i) {
+        f.one(f.from_client(flag::ack, 1003, c.snd.max.raw));
+        f.stack->poll(f.now = f.now + 100_ms);
+    }
+    CHECK(f.stack->info(socket)->tx_acknowledged == 2 + text.size());
+    CHECK(f.world().sent_ranges.in_use() == 0);
     f.close_all(socket);
 }
