@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # headers.sh COMPILER BUILD [FOLDER...]: compiles each header of the folders (include, src and drivers) alone and without a
-# warning. Public ones also at -Weffc++, those of the core as a kernel would: freestanding, without exceptions and RTTI.
+# warning. Public ones also at -Weffc++, those of the core as a kernel would: freestanding, without exceptions and RTTI, and
+# those that end in .h as C too.
 set -uo pipefail
 compiler=$1
 build=$2
@@ -23,6 +24,16 @@ alone() {   # alone FILE HOW-IT-IS-INCLUDED FLAG...
     fi
 }
 
+alone_in_c() {   # alone_in_c FILE
+    local said
+    [[ $1 == include/*.h ]] || return 0
+    if ! said=$(printf '#include <%s>\n' "${1#include/}" | "$compiler" -x c -std=c11 -Wall -Wextra -Wpedantic -Werror \
+        -I include -fsyntax-only - 2>&1); then
+        printf '== %s alone as C, %s\n%s\n' "$1" "$compiler" "$said"
+        return 1
+    fi
+}
+
 declare -A running=()
 failed=0
 count=0
@@ -40,7 +51,7 @@ while IFS= read -r file; do
         src/checkpoint/* | src/posix/*) how=("${file#src/}" "${schema[@]}") ;;
         src/*) how=("${file#src/}" -I include -I src "${freestanding[@]}") ;;
     esac
-    alone "$file" "${how[@]}" &
+    { alone "$file" "${how[@]}" && alone_in_c "$file"; } &
     running[$!]=1
     count=$((count + 1))
     ((${#running[@]} < $(nproc))) || reap
