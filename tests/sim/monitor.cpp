@@ -29,9 +29,18 @@ Monitor::Record ends_of(const Stack& stack) {
     stack.core().world.connections.for_each([&](std::uint32_t, const TcpConnectionState& c) {
         if (c.policy == DurabilityPolicy::none) return;
         record[Monitor::key_of(host_of(c.remote.address), c.local.port, c.remote.port)] = {
-            snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent, c.phase == TcpPhase::closed};
+            snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent, c.phase == TcpPhase::closed,
+            c.phase != TcpPhase::closed && c.rcv.fin_received && !c.fin_ack_owed};
     });
     return record;
+}
+
+void Monitor::set_durable(unsigned host, std::optional<Record> record) {
+    durable_[host] = std::move(record);
+    if (!durable_[host]) return;
+    for (const auto& [key, ends] : *durable_[host]) {
+        if (ends.end_told) ends_told_[host][key] = ends.rcv_nxt;
+    }
 }
 
 void Monitor::advance_durable(unsigned host, Record record) {
@@ -54,7 +63,7 @@ void Monitor::on_frame(unsigned host, ByteView frame, const Facts& facts) {
                               : flows_[{key_of(host, t->destination, t->source), t->to}];
     Direction& own = flow.from[host < t->to ? 0 : 1];
     if (t->has(rst)) {  // promises nothing
-        return check_reset(own, flow.from[host < t->to ? 1 : 0], *t, facts);
+        return check_reset(host, own, flow.from[host < t->to ? 1 : 0], *t, facts);
     }
     ++segments_;
     check_order(host, flow, *t);
@@ -82,13 +91,16 @@ void Monitor::check_repetition(Direction& own, const Direction& peer, const TcpF
 }
 
 /// In answer to a segment that matches nothing: none before the embedder is ready; and none while the peer waits for the
-/// ACK of its FIN, of which this side knew. (Whether an open connection was reset is asked where it ends.)
-void Monitor::check_reset(const Direction& own, const Direction& peer, const TcpFrame& t,
-                          const Facts& facts) {
+/// ACK of its FIN, of which this side knew. (Whether an open connection was reset is asked where it ends.) An ACK that died in the
+/// card with its host is as one that was lost on the way: TIME-WAIT may be over when the peer asks again.
+void Monitor::check_reset(unsigned host, const Direction& own, const Direction& peer, const TcpFrame& t,
+                          const Facts& facts) const {
     if (facts.may_be_aborted) return;
     if (!facts.is_ready && !facts.has_connection)
         throw Failure("no reset before the embedder is ready", "port " + std::to_string(t.source));
     if (facts.has_connection || own.cookie || peer.cookie || !own.iss || !own.ack || !peer.end) return;
+    const auto told = ends_told_[host].find(key_of(t.to, t.source, t.destination));
+    if (told != ends_told_[host].end() && told->second == *peer.end) return;
     if (is_above(t.seq, *own.iss) && is_above(*peer.end, *own.ack))
         throw Failure("no reset while the peer's end is not acknowledged",
                       std::to_string(*own.ack) + " of " + std::to_string(*peer.end));

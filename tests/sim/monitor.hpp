@@ -27,6 +27,7 @@ class Monitor {
         std::uint32_t rcv_nxt = 0;
         bool may_ack = false;  ///< rcv_nxt has a meaning
         bool has_ended = false;
+        bool end_told = false;  ///< the ACK of the peer's end has been handed to the card
     };
     using Record = std::map<std::uint64_t, Ends>;
     static std::uint64_t key_of(unsigned peer, std::uint16_t own_port, std::uint16_t peer_port) {
@@ -46,7 +47,7 @@ class Monitor {
     /// Throws Failure.
     void on_frame(unsigned host, ByteView frame, const Facts& facts);
     /// What is durable of this host from now on; none: nothing is held back there.
-    void set_durable(unsigned host, std::optional<Record> record) { durable_[host] = std::move(record); }
+    void set_durable(unsigned host, std::optional<Record> record);
     /// A commit brought it so far.
     void advance_durable(unsigned host, Record record);
     /// SYN-ACKs that no record covers: cookies that the host says it sent in this life.
@@ -79,10 +80,11 @@ class Monitor {
     void check_order(unsigned host, Flow& flow, const TcpFrame& t);
     void check_durable(unsigned host, Flow& flow, const TcpFrame& t);
     static void check_repetition(Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
-    static void check_reset(const Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
+    void check_reset(unsigned host, const Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts) const;
 
     std::map<std::pair<std::uint64_t, unsigned>, Flow> flows_;  ///< by the lower host: its key, and its number
     std::array<std::optional<Record>, hosts_max> durable_{};
+    std::array<std::map<std::uint64_t, std::uint32_t>, hosts_max> ends_told_{};  ///< before the last restart: behind them
     std::array<std::uint64_t, hosts_max> cookies_allowed_{}, cookies_seen_{};
     std::array<bool, hosts_max> may_shrink_{};
     std::uint64_t segments_ = 0;

@@ -151,6 +151,19 @@ bool test_monitor() {
         s.facts.has_connection = false;
         reset(s);
     });
+    const auto restarts = [](Script& s, bool end_told) {
+        s.monitor.set_durable(0, Monitor::Record{{Monitor::key_of(1, 1000, 80), {101, 902, true, false, end_told}}});
+    };
+    check("", [&](Script& s) {
+        server_ends(s), restarts(s, true);
+        s.facts.has_connection = false;
+        reset(s);
+    });
+    check("no reset while the peer's end is not acknowledged", [&](Script& s) {
+        server_ends(s), restarts(s, false);
+        s.facts.has_connection = false;
+        reset(s);
+    });
     check("a stack sends sound frames", [](Script& s) {
         s.send(0, {.src_port = 1000,
                    .dst_port = 80,
