@@ -128,7 +128,8 @@ int collect_ours(Epoll& e, epoll_event* events, int count) {
 
 int collect_kernel(const Epoll& e, int epoll, epoll_event* events, int count) {
     if (e.kernel_items == 0 || count <= 0) return 0;
-    std::vector<epoll_event> got(static_cast<std::size_t>(std::min(count, 1024)) + 1);
+    // No more than can be given: what the kernel told of an edge, or once, it does not tell again.
+    std::vector<epoll_event> got(static_cast<std::size_t>(std::min(count, 1024)));
     const int n = ::epoll_wait(epoll, got.data(), static_cast<int>(got.size()), 0);
     int given = 0;
     for (int i = 0; i < n && given < count; ++i) {
