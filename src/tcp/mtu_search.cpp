@@ -37,12 +37,11 @@ void plan(const TcpContext& cx, TcpConnectionState& c) {
     if (cx.now < m.next || c.recovery.in_recovery || c.recovery.after_timeout) return;
     if (c.congestion.cwnd < window_segments * c.mss) return;
     if (m.high <= m.low + threshold_bytes) {  // found; once in a while it may have grown
-        m.high = largest(cx, c);
+        m.high = std::max(largest(cx, c), m.low);  // another conversation may have learnt of a smaller one
         m.next = cx.now + cx.w.config().tcp.mtu_probe_interval;
         return;
     }
     m.probe = static_cast<std::uint16_t>((m.low + m.high + 1) / 2);
-    // The whole range at once where that is a common size: most paths that are not narrow are not narrow at all.
     m.is_sent = false;
 }
 
