@@ -71,7 +71,8 @@ void on_consumed(const TcpContext& cx, TcpConnectionState& c) {
     const std::uint32_t taken = consumed - t.seq;
     t.since = cx.now;
     t.seq = consumed;
-    if (t.space == 0) t.space = std::min(c.rcv.buffer, first_space_segments * c.mss);
+    // Of a snapshot that may hold anything the buffer is at least not what is divided by.
+    if (t.space == 0) t.space = std::clamp(c.rcv.buffer, 1U, first_space_segments * c.mss);
     if (taken <= t.space) return;
     const std::uint64_t base = 2 * std::uint64_t{taken} + spare_segments * c.mss;
     const std::uint64_t wanted = base + 2 * (base * (taken - t.space) / t.space);
