@@ -72,6 +72,9 @@ void on_ack(const TcpContext& cx, TcpConnectionState& c) {
     m.is_sent = false;
     m.next = cx.now;
     update_mss(cx, c);
+    // A window is at least a segment, and segments have grown.
+    c.congestion.cwnd = std::max<std::uint32_t>(c.congestion.cwnd, c.mss);
+    c.congestion.ssthresh = std::max<std::uint32_t>(c.congestion.ssthresh, c.mss);
 }
 
 bool on_loss(const TcpContext& cx, TcpConnectionState& c, Seq lost) {
@@ -95,6 +98,7 @@ void on_too_big(TcpConnectionState& c, std::uint32_t mtu) {
     if (!m.active || mtu < wire::ipv6_mtu_min || mtu >= m.high) return;
     m.high = static_cast<std::uint16_t>(mtu);
     m.low = std::min(m.low, m.high);
+    if (m.probe > m.high) restart(m);
 }
 
 void restart(MtuSearchState& m) {

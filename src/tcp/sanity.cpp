@@ -44,7 +44,7 @@ bool is_send_side_sane(const TcpConnectionState& c) {
 
 bool is_receive_side_sane(const TcpConnectionState& c) {
     const ReceiveSequence& r = c.rcv;
-    if (r.wscale > 14 || r.buffer > window_max) return false;
+    if (r.wscale > 14 || r.buffer == 0 || r.buffer > window_max) return false;
     if (c.phase == TcpPhase::syn_sent) return c.receive_queue.bytes == 0 && c.out_of_order.bytes == 0;
     if (r.adv - r.nxt > 2 * window_max - 1 || r.nxt - r.acked > window_max ||
         c.receive_queue.bytes > window_max) {
@@ -99,6 +99,14 @@ bool are_queues_sane(const World& w, const TcpConnectionState& c) {
     return first.seq - c.rcv.nxt <= span && span <= 2 * window_max;
 }
 
+/// What is multiplied or added up does not overflow.
+bool are_times_sane(const TcpConnectionState& c) {
+    constexpr Duration round_trip_max = seconds(100 * 24 * 3600);  // an echoed time stamp can say 50 days
+    const auto is_round_trip = [](Duration d) { return d.ns >= 0 && d <= round_trip_max; };
+    return is_round_trip(c.rtt.srtt) && is_round_trip(c.rtt.rttvar) && is_round_trip(c.rtt.rto) && is_round_trip(c.rack.rtt) &&
+           is_round_trip(c.rack.rtt_min) && is_round_trip(c.tuning.rtt);
+}
+
 bool are_owners_sane(const World& w, std::uint32_t i, const TcpConnectionState& c) {
     const auto self = w.connections.handle_of(i);
     if (c.socket) {
@@ -122,10 +130,9 @@ bool is_sane(const World& w, std::uint32_t i) {
     const bool is_mixed = c.policy == DurabilityPolicy::journal && c.send_policy == DurabilityPolicy::snapshot;
     if (c.send_policy != c.policy && !is_mixed) return false;
     if (c.error > last_error || c.verdict > last_verdict) return false;
-    if (c.rtt.srtt.ns < 0 || c.rtt.rttvar.ns < 0 || c.rtt.rto.ns < 0) return false;
+    if (!are_times_sane(c)) return false;
     const TcpConnectionOptions& o = c.options;
     if (o.keep_alive && (o.keep_alive_idle.ns <= 0 || o.keep_alive_interval.ns <= 0)) return false;
-    if (c.rack.rtt.ns < 0 || c.rack.rtt_min.ns < 0) return false;
     if (is_dead(c)) {
         return c.sack.ranges == 0 && c.send_queue.nodes == 0 && c.out_of_order.nodes == 0 &&
                (c.socket || c.tombstone || c.rst_owed || is_spent(c));

@@ -82,11 +82,20 @@ void discard_received(TcpContext& cx, TcpConnectionState& c) {
     clear_queue(cx.w, c.receive_queue);
 }
 
+/// What comes in order is worth more than what waits behind a gap, which the peer keeps until it is acknowledged, whatever
+/// was reported of it (RFC 2018 8).
+bool append_text(World& w, TcpConnectionState& c, const Text& t) {
+    if (append_payload(w, c.receive_queue, t.seq, t.slice)) return true;
+    if (c.out_of_order.nodes == 0) return false;
+    clear_queue(w, c.out_of_order);
+    return append_payload(w, c.receive_queue, t.seq, t.slice);
+}
+
 /// False: no room in the tables; the peer will send it again.
 bool append_in_order(TcpContext& cx, TcpConnectionState& c, const Text& t) {
     if (c.receive_abandoned) {
         c.rx_consumed += t.slice.length;
-    } else if (!append_payload(cx.w, c.receive_queue, t.seq, t.slice)) {
+    } else if (!append_text(cx.w, c, t)) {
         cx.w.drop(DropReason::no_slot);
         return false;
     }
@@ -108,12 +117,19 @@ void schedule_ack(TcpContext& cx, TcpConnectionState& c, std::uint32_t bytes, bo
     }
 }
 
+/// As of the packet buffers, an eighth is kept for what comes in order.
+bool may_queue_out_of_order(const World& w) {
+    return w.slice_nodes.capacity() - w.slice_nodes.in_use() > w.slice_nodes.capacity() / 8;
+}
+
 void keep_out_of_order(TcpContext& cx, TcpConnectionState& c, const Text& t) {
     if (t.slice.length != 0) {
         ++c.counters.out_of_order_in;
         ++cx.w.count().tcp_out_of_order_queued;
         if (!cx.w.pool.may_take(PoolUse::optional)) {
             cx.w.drop(DropReason::out_of_buffers);
+        } else if (!may_queue_out_of_order(cx.w)) {
+            cx.w.drop(DropReason::no_slot);
         } else {
             note_known(cx.w, c, t.seq, t.end());
             if (insert_out_of_order(cx.w, c.out_of_order, t.seq, t.slice,

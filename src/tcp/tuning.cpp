@@ -22,6 +22,11 @@ void measure(const TcpContext& cx, TcpConnectionState& c) {
         const Duration sample = std::max(cx.now - t.rtt_since, microseconds(1));
         if (t.rtt.ns == 0 || sample < t.rtt) t.rtt = sample;
     }
+    // A window that a slow reader keeps nearly shut fills in no time.
+    if (c.rcv.adv - c.rcv.nxt < c.rcv.buffer / 2) {
+        t.rtt_since = long_ago;
+        return;
+    }
     t.rtt_since = cx.now;
     t.rtt_end = c.rcv.adv;
 }

@@ -251,3 +251,20 @@ WIRE_CASE("RFC 9293 3.10.7.4, bad input: FINs at several places, and the first p
     t.app_closes();
     t.ignore_output();
 }
+
+WIRE_CASE("RFC 2018 8, bad input: text in order finds a place, though what waits behind gaps took all there were", "[bad]") {
+    FixtureOptions options;
+    options.config.capacity.slice_nodes = 32;
+    auto t = established(way, options);
+    for (std::uint32_t i = 0; i < 40; ++i) t.peer_sends(data(10).seq(1001 + 20 * i));
+    t.ignore_output();
+    CHECK(t.drops(DropReason::no_slot) != 0);
+    for (std::uint32_t i = 0; i < 20; ++i) t.peer_sends(data(10).seq(1 + 10 * i));
+    t.ignore_output();
+    CHECK(t.readable() == 200);
+    t.app_reads(200);
+    // What was dropped, though it may have been reported, comes again.
+    for (std::uint32_t at = 201; at < 1601; at += 100) t.peer_sends(data(100).seq(at));
+    t.ignore_output();
+    t.app_reads(1400);
+}

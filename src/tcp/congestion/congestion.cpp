@@ -108,7 +108,8 @@ void on_ack(CongestionState& s, const View& v, std::uint32_t acked) {
 }
 
 void on_loss(CongestionState& s, const View& v) {
-    if (!has_been_cut(s, v)) cut(s, v);
+    if (!has_been_cut(s, v)) return cut(s, v);
+    s.prior_cwnd = 0;  // what was cut before was not for this, and is not given back with it
 }
 
 void on_timeout(CongestionState& s, const View& v, bool first) {
@@ -126,8 +127,8 @@ void on_timeout(CongestionState& s, const View& v, bool first) {
 }
 
 void undo(CongestionState& s, const View& v) {
-    s.is_cut = false;
     if (s.prior_cwnd == 0) return;
+    s.is_cut = false;
     s.cwnd = std::max(s.cwnd, s.prior_cwnd);
     s.ssthresh = std::max(s.ssthresh, s.prior_ssthresh);
     s.cubic = s.prior_cubic;

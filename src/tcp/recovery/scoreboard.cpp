@@ -41,6 +41,9 @@ void note_first_sent(World& w, TcpConnectionState& c, Seq end, Instant now) {
     last.length += end - from;
     last.sent_at = now;
     last.sacked = false;
+    if (!last.lost) return;
+    last.lost = false;
+    recount(w, c);
 }
 
 void note_sent_again(World& w, TcpConnectionState& c, Seq from, Seq end, Instant now) {

@@ -180,6 +180,12 @@ TEST_CASE("RFC 5682 3, RFC 9438 4.9: what was no loss is undone") {
     CHECK(congestion::on_ecn_echo(s, v));
     congestion::undo(s, v);
     CHECK(s.cwnd == 5'000);
+    // Nor does it become wrong by a loss in the same window that was none.
+    congestion::on_loss(s, v);
+    congestion::undo(s, v);
+    CHECK(s.cwnd == 5'000);
+    CHECK(s.is_cut);
+    CHECK_FALSE(congestion::on_ecn_echo(s, v));
 }
 
 TEST_CASE("DURABILITY 8: a restored connection has the restart window, and forgets what was under way") {

@@ -52,6 +52,9 @@ const Nonsense faults[] = {
     {"an out-of-order queue that is in order", [](auto& c) { std::swap(c.receive_queue, c.out_of_order); }},
     {"an unknown error", [](auto& c) { c.error = static_cast<Error>(250); }},
     {"an unknown verdict", [](auto& c) { c.verdict = static_cast<Verdict>(250); }},
+    {"a round trip of a year", [](auto& c) { c.rtt.srtt = seconds(365 * 24 * 3600); }},
+    {"a shortest round trip whose multiples overflow", [](auto& c) { c.rack.rtt_min = {INT64_MAX / 4}; }},
+    {"no receive buffer", [](auto& c) { c.rcv.buffer = 0; }},
     {"a negative round trip", [](auto& c) { c.rtt.srtt = {-1}; }},
     {"keep-alive without an interval",
      [](auto& c) {
