@@ -22,29 +22,15 @@ std::shared_ptr<Epoll> find_set(const Call& call, int fd) {
     return std::dynamic_pointer_cast<Epoll>(call.file(fd));
 }
 
-/// A member that is the kernel's: it is in the kernel's set, with our key for the program's data.
-int control_kernel(Epoll& e, int epoll, int operation, int fd, const epoll_event* event) {
-    const auto found = e.items.find({fd, 0});
-    epoll_event ours{};
-    if (event != nullptr) ours.events = event->events;
-    std::unique_ptr<EpollItem> fresh;
-    EpollItem* item = found == e.items.end() ? nullptr : found->second.get();
-    if (operation == EPOLL_CTL_ADD) {
-        fresh = std::make_unique<EpollItem>();
-        item = fresh.get();
-    }
-    ours.data.ptr = item;
-    if (::epoll_ctl(epoll, operation, fd, operation == EPOLL_CTL_DEL ? nullptr : &ours) < 0) return -1;
-    if (operation == EPOLL_CTL_DEL) {
-        if (found != e.items.end()) e.items.erase(found);
-        return 0;
-    }
-    if (item == nullptr) return 0;
-    item->set = &e;
-    item->fd = fd;
-    item->events = event->events;
-    item->data = event->data.u64;
-    if (fresh != nullptr) e.items[{fd, 0}] = std::move(fresh);
+/// What the kernel's set tells of our eventfd: an address of ours, which no data of the program's is.
+std::uint64_t key_of_signal(const Epoll& e) { return reinterpret_cast<std::uintptr_t>(&e.signal); }
+
+/// A member that is the kernel's is in the kernel's set alone, with the program's own data: the kernel keeps it for as long as
+/// the file is open under any number, and which number that is now nobody here would know.
+int control_kernel(Epoll& e, int epoll, int operation, int fd, epoll_event* event) {
+    if (::epoll_ctl(epoll, operation, fd, event) < 0) return -1;
+    if (operation == EPOLL_CTL_ADD) ++e.kernel_items;
+    if (operation == EPOLL_CTL_DEL) --e.kernel_items;
     return 0;
 }
 
@@ -134,10 +120,7 @@ int collect_kernel(const Epoll& e, int epoll, epoll_event* events, int count) {
     int given = 0;
     for (int i = 0; i < n && given < count; ++i) {
         const epoll_event& from = got[static_cast<std::size_t>(i)];
-        if (from.data.ptr == nullptr) continue;  // our eventfd
-        events[given] = from;
-        events[given].data.u64 = static_cast<const EpollItem*>(from.data.ptr)->data;
-        ++given;
+        if (from.data.u64 != key_of_signal(e)) events[given++] = from;
     }
     return given;
 }
@@ -150,7 +133,7 @@ int keepnet::posix::make_set(Internals& in, int flags) {
     auto e = std::make_shared<Epoll>();
     e->handle = ++in.epoll_count << 24 | epoll_handle_slot;
     e->signal = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = key_of_signal(*e)}};
     if (e->signal < 0 || ::epoll_ctl(fd, EPOLL_CTL_ADD, e->signal, &event) < 0) {
         const int error = errno;
         if (e->signal >= 0) ::close(e->signal);
@@ -188,10 +171,7 @@ int kn_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
         const int error = control_ours(*e, *s, operation, fd, event);
         return error == 0 ? 0 : fail(error);
     }
-    const int done = control_kernel(*e, epoll, operation, fd, event);
-    e->kernel_items = static_cast<std::size_t>(
-        std::count_if(e->items.begin(), e->items.end(), [](const auto& i) { return i.second->handle == 0; }));
-    return done;
+    return control_kernel(*e, epoll, operation, fd, event);
 }
 
 int kn_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {

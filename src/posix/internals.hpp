@@ -72,8 +72,8 @@ enum class Dialogue : std::uint8_t { unconnected, connecting, connected };
 
 struct EpollItem {
     Epoll* set = nullptr;
-    struct Socket* socket = nullptr;    ///< null: not adopted yet, or the kernel's
-    std::uint64_t handle = 0;           ///< of the socket; 0: the kernel's descriptor
+    struct Socket* socket = nullptr;    ///< null: not adopted yet
+    std::uint64_t handle = 0;           ///< of the socket
     std::uint32_t stack = 0;            ///< not adopted yet: the number of its stack
     int fd = -1;
     std::uint32_t events = 0;
@@ -126,11 +126,11 @@ struct Socket final : File {
 
 struct Epoll final : File {
     std::uint64_t handle = 0;
-    std::map<std::pair<int, std::uint64_t>, std::unique_ptr<EpollItem>> items{};  ///< by (fd, handle); the kernel's handle is 0
+    std::map<std::pair<int, std::uint64_t>, std::unique_ptr<EpollItem>> items{};  ///< ours, by (fd, handle)
     std::list<EpollItem*> ready{};
     int signal = -1;                    ///< an eventfd in the kernel's set: readable while `ready` is not empty
     bool signalled = false;
-    std::size_t kernel_items = 0;
+    std::size_t kernel_items = 0;       ///< added and not deleted: there may be fewer, for the kernel drops what was closed
 };
 
 /// A number that names an epoll set, and no socket: slot 2^24 - 1 does not exist.

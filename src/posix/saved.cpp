@@ -84,11 +84,8 @@ void put_set(Writer& out, const Epoll& e) {
     out.put<std::uint64_t>(e.handle);
     out.put<std::uint32_t>(e.nonblocking ? 1 : 0);
     out.put<std::int32_t>(descriptor_flags(e));
-    std::uint32_t members = 0;
-    for (const auto& [key, item] : e.items) members += item->handle != 0 ? 1 : 0;
-    out.put<std::uint32_t>(members);
-    for (const auto& [key, item] : e.items) {
-        if (item->handle == 0) continue;  // the kernel's: it ends with the process
+    out.put(static_cast<std::uint32_t>(e.items.size()));
+    for (const auto& [key, item] : e.items) {  // the kernel's members end with the process
         out.put<std::uint32_t>(item->socket != nullptr ? item->socket->host->number : item->stack);
         out.put<std::uint64_t>(item->handle);
         out.put<std::int32_t>(item->fd);

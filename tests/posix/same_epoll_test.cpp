@@ -188,6 +188,31 @@ TEST_CASE("posix: as Linux: the kernel's descriptors and sockets in one set, and
     });
 }
 
+TEST_CASE("posix: as Linux: a number of the kernel's that is another's in a set, while its file is open under a second one") {
+    same([](Play& p) {
+        std::array<int, 2> first{};
+        std::array<int, 2> second{};
+        REQUIRE(::pipe2(first.data(), O_NONBLOCK) == 0);
+        REQUIRE(::pipe2(second.data(), O_NONBLOCK) == 0);
+        const int set = p.open("set", [&] { return p.api.epoll_create1(0); });
+        add(p, set, first[0], 'f', EPOLLIN);
+        const int kept = ::dup(first[0]);
+        REQUIRE(kept >= 0);
+        REQUIRE(::dup2(second[0], first[0]) == first[0]);
+        add(p, set, first[0], 's', EPOLLIN);
+        p.note("bytes in the first", [&] { return ::write(first[1], "x", 1); });
+        p.events("the first", set);
+        p.note("bytes in the second", [&] { return ::write(second[1], "x", 1); });
+        p.events("both", set);
+        p.note("delete", [&] { return p.api.epoll_ctl(set, EPOLL_CTL_DEL, first[0], nullptr); });
+        p.events("the first, without a number", set);
+        p.note("delete again", [&] { return p.api.epoll_ctl(set, EPOLL_CTL_DEL, first[0], nullptr); });
+        ::close(kept);
+        p.events("none", set);
+        for (const int fd : {first[0], first[1], second[0], second[1]}) ::close(fd);
+    });
+}
+
 TEST_CASE("posix: as Linux: poll and select") {
     same([](Play& p) {
         const auto e = p.pair();
