@@ -90,7 +90,7 @@ void join_sets(Internals& in, Socket& s) {
             if (item->socket != nullptr || item->handle != s.handle.raw || item->stack != s.host->number) continue;
             item->socket = &s;
             s.watchers.push_back(item.get());
-            if ((s.mask & (item->events | EPOLLERR | EPOLLHUP)) != 0) queue_item(*item);
+            if ((s.mask & item->events) != 0) queue_item(*item);
         }
     }
 }

@@ -77,10 +77,10 @@ int control_ours(Epoll& e, Socket& s, int operation, int fd, const epoll_event* 
         e.items[key] = std::move(item);
     }
     EpollItem& item = *e.items[key];
-    item.events = event->events;
+    item.events = event->events | EPOLLERR | EPOLLHUP;  // Linux asks for these unasked
     item.data = event->data.u64;
     look(s, false);
-    if ((s.mask & (item.events | EPOLLERR | EPOLLHUP)) != 0) queue_item(item);
+    if ((s.mask & item.events) != 0) queue_item(item);
     return 0;
 }
 
@@ -93,7 +93,7 @@ int collect_ours(Epoll& e, epoll_event* events, int count) {
         e.ready.pop_front();
         item.queued = false;
         if (item.socket == nullptr) continue;
-        const std::uint32_t mask = poll_mask(*item.socket) & (item.events | EPOLLERR | EPOLLHUP);
+        const std::uint32_t mask = poll_mask(*item.socket) & item.events;
         if (mask == 0) continue;
         events[n].events = mask;
         events[n].data.u64 = item.data;

@@ -76,7 +76,7 @@ struct EpollItem {
     std::uint64_t handle = 0;           ///< of the socket
     std::uint32_t stack = 0;            ///< not adopted yet: the number of its stack
     int fd = -1;
-    std::uint32_t events = 0;
+    std::uint32_t events = 0;           ///< with EPOLLERR and EPOLLHUP, until EPOLLONESHOT has been
     std::uint64_t data = 0;
     bool queued = false;
 };

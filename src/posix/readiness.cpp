@@ -91,20 +91,18 @@ void look(Socket& s, bool told) {
     if (news == 0 && !told) return;
     s.wake_all();
     for (EpollItem* item : s.watchers) {
-        if ((news & (item->events | EPOLLERR | EPOLLHUP)) != 0) queue_item(*item);
+        if ((news & item->events) != 0) queue_item(*item);
     }
 }
 
 void announce(Socket& s) {
     look(s, true);
     for (EpollItem* item : s.watchers) {
-        if ((s.mask & (item->events | EPOLLERR | EPOLLHUP)) != 0) queue_item(*item);
+        if ((s.mask & item->events) != 0) queue_item(*item);
     }
 }
 
 void queue_item(EpollItem& item) {
-    constexpr std::uint32_t wanted = ~std::uint32_t{EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP};
-    if ((item.events & wanted) == 0) return;  // EPOLLONESHOT, and it has been
     Epoll& e = *item.set;
     if (!item.queued) {
         item.queued = true;

@@ -213,6 +213,32 @@ TEST_CASE("posix: as Linux: a number of the kernel's that is another's in a set,
     });
 }
 
+TEST_CASE("posix: as Linux: hang-ups and errors in epoll come unasked, and not after one shot") {
+    for (const std::uint32_t events : {0U, std::uint32_t{EPOLLET}, std::uint32_t{EPOLLONESHOT}, std::uint32_t{EPOLLIN | EPOLLONESHOT}}) {
+        same([events](Play& p) {
+            const int set = p.open("set", [&] { return p.api.epoll_create1(0); });
+            const int fresh = p.socket(SOCK_STREAM | SOCK_NONBLOCK);
+            add(p, set, fresh, 'f', events);
+            p.events("hung up from the beginning", set);
+            p.events("still", set);
+            const auto e = p.pair();
+            add(p, set, e.client, 'c', events);
+            p.events("quiet", set);
+            p.note("write", [&] { return p.api.write(e.server, "x", 1); });
+            p.events("bytes", set);
+            p.note("linger", [&] {
+                const linger none{.l_onoff = 1, .l_linger = 0};
+                return p.api.setsockopt(e.server, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+            });
+            p.close("reset", e.server);
+            p.events("an error", set);
+            p.events("still", set);
+            add(p, set, e.client, 'm', events, EPOLL_CTL_MOD);
+            p.events("armed again", set);
+        });
+    }
+}
+
 TEST_CASE("posix: as Linux: poll and select") {
     same([](Play& p) {
         const auto e = p.pair();
