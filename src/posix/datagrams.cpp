@@ -120,6 +120,7 @@ ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& messa
             return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? whole : copied);
         }
         if (s.receive_shut && wait) {  // without waiting Linux says EAGAIN
+            message.msg_flags = 0;
             message.msg_namelen = 0;
             message.msg_controllen = 0;
             return 0;

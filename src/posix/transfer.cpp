@@ -236,10 +236,10 @@ ssize_t receive(Call& call, Socket& s, msghdr& message, int flags) {
     if (const int error = into.take(message.msg_iov, message.msg_iovlen); error != 0) return fail(error);
     if (!s.is_tcp()) return receive_datagram(call, s, into, message, flags);
     const std::size_t room = message.msg_control != nullptr ? message.msg_controllen : 0;
+    const ssize_t n = receive_stream(call, s, into, flags);
+    if (n < 0) return n;  // the message is as it was
     message.msg_flags = 0;
     message.msg_controllen = 0;
-    const ssize_t n = receive_stream(call, s, into, flags);
-    if (n < 0) return n;
     message.msg_namelen = 0;
     if (s.want_queued_bytes && room != 0) {
         std::size_t used = 0;

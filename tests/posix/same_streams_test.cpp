@@ -275,6 +275,37 @@ TEST_CASE("posix: as Linux: TCP_INQ says with each message what is left") {
     });
 }
 
+TEST_CASE("posix: as Linux: a recvmsg() that fails leaves the message as it was") {
+    same([](Play& p) {
+        const auto e = p.pair();
+        const int udp = p.bound(SOCK_DGRAM | SOCK_NONBLOCK);
+        char b[8];
+        std::array<char, 64> control{};
+        const auto receive = [&](const std::string& what, int fd) {
+            iovec part{b, sizeof b};
+            sockaddr_in6 name{};
+            msghdr m{};
+            m.msg_name = &name;
+            m.msg_namelen = sizeof name;
+            m.msg_iov = &part;
+            m.msg_iovlen = 1;
+            m.msg_control = control.data();
+            m.msg_controllen = control.size();
+            m.msg_flags = 0x1234;
+            p.note(what, [&] { return p.api.recvmsg(fd, &m, 0); });
+            p.say("lengths and flags", std::to_string(m.msg_namelen) + " " + std::to_string(m.msg_controllen) + " " +
+                                           std::to_string(m.msg_flags));
+        };
+        receive("nothing yet", e.server);
+        receive("no datagram", udp);
+        receive("a listener", e.listener);
+        p.note("write", [&] { return p.api.write(e.client, "x", 1); });
+        p.settle();
+        receive("a byte", e.server);
+        receive("nothing more", e.server);
+    });
+}
+
 TEST_CASE("posix: as Linux: SIOCOUTQNSD and SIOCOUTQ, when all is acknowledged") {
     same([](Play& p) {
         const auto e = p.pair();
