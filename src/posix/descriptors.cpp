@@ -92,6 +92,20 @@ std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, Sock
     return s;
 }
 
+void take_handle(Internals& in, Socket& s, SocketHandle handle) {
+    if (handle == s.handle) return;
+    in.sockets.erase({s.host, s.handle.raw});
+    s.handle = handle;
+    in.sockets[{s.host, handle.raw}] = &s;
+    for (EpollItem* item : s.watchers) {
+        auto& items = item->set->items;
+        auto node = items.extract({item->fd, item->handle});
+        node.key().second = item->handle = handle.raw;
+        items.erase(node.key());  // a restored member of that number, which nobody has adopted
+        items.insert(std::move(node));
+    }
+}
+
 Error renew(Internals& in, Socket& s, bool reset) {
     Stack& stack = s.stack();
     const auto info = stack.info(s.handle);
@@ -103,22 +117,15 @@ Error renew(Internals& in, Socket& s, bool reset) {
         if (value) static_cast<void>(stack.set_option(*fresh, option, *value));
     }
     static_cast<void>(reset ? stack.abort(s.handle) : stack.close(s.handle));
-    in.sockets.erase({s.host, s.handle.raw});
-    s.handle = *fresh;
+    SocketHandle handle = *fresh;
     if (s.bound_by_user) {
         // Its own remains must not be in its way.
-        const auto reuse = stack.option(s.handle, SocketOption::reuse_address);
-        static_cast<void>(stack.set_option(s.handle, SocketOption::reuse_address, 1));
-        if (const auto bound = stack.bind(s.handle, info->local)) s.handle = *bound;
-        static_cast<void>(stack.set_option(s.handle, SocketOption::reuse_address, reuse.value_or(0)));
+        const auto reuse = stack.option(handle, SocketOption::reuse_address);
+        static_cast<void>(stack.set_option(handle, SocketOption::reuse_address, 1));
+        if (const auto bound = stack.bind(handle, info->local)) handle = *bound;
+        static_cast<void>(stack.set_option(handle, SocketOption::reuse_address, reuse.value_or(0)));
     }
-    in.sockets[{s.host, s.handle.raw}] = &s;
-    for (EpollItem* item : s.watchers) {
-        auto node = item->set->items.extract({item->fd, item->handle});
-        item->handle = s.handle.raw;
-        node.key().second = item->handle;
-        item->set->items.insert(std::move(node));
-    }
+    take_handle(in, s, handle);
     s.dialogue = Dialogue::unconnected;
     s.peer = {};
     s.pending = Error::invalid;

@@ -203,6 +203,8 @@ std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, Sock
 int make_duplicate(Internals& in, int fd);
 /// An empty epoll set. -1 and errno.
 int make_set(Internals& in, int flags);
+/// The socket is that one of its stack from now on, in epoll sets too.
+void take_handle(Internals& in, Socket& s, SocketHandle handle);
 /// The socket is another one of its stack from now on: the same options, and the same local endpoint if the user chose it.
 /// Linux can connect a socket again after a failure; a keepnet socket cannot. `reset`: the old one's peer is.
 Error renew(Internals& in, Socket& s, bool reset = false);

@@ -101,13 +101,6 @@ int disconnect(Call& call, Socket& s) {
     return errno_of(e);
 }
 
-void take_handle(Internals& in, Socket& s, SocketHandle handle) {
-    if (handle == s.handle) return;
-    in.sockets.erase({s.host, s.handle.raw});
-    s.handle = handle;
-    in.sockets[{s.host, handle.raw}] = &s;
-}
-
 int result(int error) { return error == 0 ? 0 : fail(error); }
 
 /// One that waits, under a number that it can have: without one it goes on waiting, as on Linux. -1 and errno.

@@ -159,6 +159,81 @@ TEST_CASE("posix: a restart gives handles, flags, time-outs and epoll sets back"
     REQUIRE(kn_attach(nullptr) == 0);
 }
 
+TEST_CASE("posix: a socket that bind() takes over from the life before stays in its epoll sets") {
+    auto link = std::make_unique<drivers::MemoryLink<256>>();
+    VirtualClock clock;
+    Host one(1, link->a(), clock.now());
+    auto two = std::make_unique<Host>(2, link->b(), clock.now());
+    const sockaddr_in6 local = address(0, 53);
+    std::vector<std::uint8_t> snapshot;
+    std::uint64_t handle = 0, set_handle = 0;
+    std::vector<std::uint8_t> saved;
+    int number = -1;
+    {
+        posix::Runtime runtime(clock);
+        clock.runtime = &runtime;
+        REQUIRE(kn_attach(runtime.add(two->stack)) == 0);
+        clock.pass(seconds(3));
+        number = kn_fcntl(kn_socket(AF_INET6, SOCK_DGRAM, 0), F_DUPFD, 200);
+        REQUIRE(kn_bind(number, as(local), sizeof local) == 0);
+        const int set = kn_epoll_create1(0);
+        epoll_event event{.events = EPOLLIN, .data = {.u64 = 1}};
+        REQUIRE(kn_epoll_ctl(set, EPOLL_CTL_ADD, number, &event) == 0);
+        handle = kn_handle(number);
+        set_handle = kn_handle(set);
+        checkpoint::MemoryStore store;
+        const posix::Lock held = runtime.lock();
+        saved = runtime.save();
+        REQUIRE(checkpoint::save(two->stack, store, {}).has_value());
+        snapshot = *store.load();
+    }
+    two.reset();
+    const StackConfig config = small_config();
+    const std::size_t bytes = Stack::arena_bytes(config);
+    const std::unique_ptr<std::byte, FreeDeleter> memory(
+        static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096)));
+    checkpoint::RestoreOptions options{.now = clock.now(), .elapsed = seconds(1)};
+    options.entropy.fill(9);
+    auto back = checkpoint::restore(std::span(memory.get(), bytes), config, ByteView(snapshot), options);
+    REQUIRE(back.has_value());
+    REQUIRE(back->stack.attach_device(link->b(), {}).has_value());
+    posix::Runtime runtime(clock);
+    clock.runtime = &runtime;
+    kn_stack* a = runtime.add(one.stack);
+    REQUIRE(kn_attach(runtime.add(back->stack)) == 0);
+    // In the new life the stack has another number, so its member waits for ever; it is in the way of ours all the same.
+    REQUIRE(runtime.restore(saved).has_value());
+    const int restored_set = kn_adopt(set_handle);
+    REQUIRE(restored_set >= 0);
+    const int fresh_set = kn_epoll_create1(0);
+    const int fd = kn_socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    REQUIRE(kn_fcntl(fd, F_DUPFD, number) == number);
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = 2}};
+    REQUIRE(kn_epoll_ctl(fresh_set, EPOLL_CTL_ADD, number, &event) == 0);
+    REQUIRE(kn_epoll_ctl(restored_set, EPOLL_CTL_ADD, number, &event) == 0);
+    REQUIRE(kn_handle(number) != handle);
+    REQUIRE(kn_bind(number, as(local), sizeof local) == 0);
+    REQUIRE(kn_handle(number) == handle);
+    back->stack.ready(true);
+
+    for (const int set : {fresh_set, restored_set}) {
+        event.data.u64 = 3;
+        CHECK(kn_epoll_ctl(set, EPOLL_CTL_MOD, number, &event) == 0);
+    }
+    REQUIRE(kn_attach(a) == 0);
+    const int peer = kn_socket(AF_INET6, SOCK_DGRAM, 0);
+    const sockaddr_in6 to = address(2, 53);
+    REQUIRE(kn_sendto(peer, "x", 1, 0, as(to), sizeof to) == 1);
+    clock.pass(seconds(3));
+    for (const int set : {fresh_set, restored_set}) {
+        std::array<epoll_event, 4> events{};
+        CHECK(kn_epoll_wait(set, events.data(), 4, 0) == 1);
+        CHECK(events[0].data.u64 == 3);
+        CHECK(kn_epoll_ctl(set, EPOLL_CTL_DEL, number, nullptr) == 0);
+    }
+    REQUIRE(kn_attach(nullptr) == 0);
+}
+
 TEST_CASE("posix: what save() gave is refused whole when it is damaged") {
     std::vector<std::uint8_t> saved;
     {
