@@ -211,13 +211,13 @@ int kn_dup(int fd) {
 }
 
 int kn_dup2(int from, int to) {
-    const Call call;
+    Call call;
     const auto file = call.file(from);
     if (from == to) return ::dup2(from, to);
     const int made = ::dup2(from, to);
     if (made < 0 || !call) return made;
     if (file == nullptr) {
-        forget(call.in(), to);  // the kernel has closed what was there
+        if (forget(call.in(), to)) call.done();  // the kernel has closed what was there
         return made;
     }
     return add_number(call.in(), made, file);

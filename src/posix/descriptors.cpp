@@ -62,19 +62,22 @@ std::shared_ptr<Socket> find_socket(const Internals& in, int fd) {
 }
 
 void enter(Internals& in, int fd, const std::shared_ptr<File>& file) {
-    forget(in, fd);
+    const bool ended = forget(in, fd);
     const auto at = static_cast<std::size_t>(fd);
     if (at >= in.files.size()) in.files.resize(at + 1);
     in.files[at] = file;
     file->descriptors.push_back(fd);
+    if (ended) turn(in);
 }
 
-void forget(Internals& in, int fd) {
+bool forget(Internals& in, int fd) {
     const std::shared_ptr<File> file = find_file(in, fd);
-    if (file == nullptr) return;
+    if (file == nullptr) return false;
     in.files[static_cast<std::size_t>(fd)] = nullptr;
     std::erase(file->descriptors, fd);
-    if (file->descriptors.empty()) end(in, *file);
+    if (!file->descriptors.empty()) return false;
+    end(in, *file);
+    return true;
 }
 
 int reserve_descriptor(bool close_on_exec) { return ::eventfd(0, EFD_NONBLOCK | (close_on_exec ? EFD_CLOEXEC : 0)); }
@@ -86,8 +89,8 @@ std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, Sock
     s->handle = handle;
     s->kind = kind;
     s->nonblocking = nonblocking;
-    enter(in, fd, s);
     in.sockets[{host, handle.raw}] = s.get();
+    enter(in, fd, s);
     look(*s, false);
     return s;
 }

@@ -190,10 +190,11 @@ Instant next_deadline(const Internals& in);
 /// Null: not ours.
 std::shared_ptr<File> find_file(const Internals& in, int fd);
 std::shared_ptr<Socket> find_socket(const Internals& in, int fd);
-/// `fd`, fresh from the kernel, names `file`. What was closed behind our back under that number is forgotten.
+/// `fd`, fresh from the kernel, names `file`. What was closed behind our back under that number is forgotten, and if that ends
+/// it the stacks get their turn: its last segments leave.
 void enter(Internals& in, int fd, const std::shared_ptr<File>& file);
-/// The number names nothing of ours any more; the last one ends the file. Does not close `fd`.
-void forget(Internals& in, int fd);
+/// The number names nothing of ours any more; the last one ends the file, and is told by true. Does not close `fd`.
+bool forget(Internals& in, int fd);
 /// An eventfd for a socket to come. -1 and errno.
 int reserve_descriptor(bool close_on_exec);
 /// `fd`, reserved, names the stack's socket from now on, which is closed when there is no descriptor for it any more.

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -251,6 +252,31 @@ TEST_CASE("posix: dup2 over a socket closes it, and a number closed behind our b
     pair.listener = -1;
     CHECK(kn_handle(again) != 0);
     CHECK(kn_close(again) == 0);
+}
+
+TEST_CASE("posix: the FIN of a socket that dup2 replaces, or whose number comes again, leaves at once") {
+    Rig rig;
+    Pair other(rig, 81);
+    char byte = 0;
+    SECTION("another socket replaces it") {
+        Pair pair(rig);
+        REQUIRE(kn_dup2(other.client, pair.client) == pair.client);
+        CHECK(kn_recv(pair.server, &byte, 1, MSG_DONTWAIT) == 0);
+    }
+    SECTION("a descriptor of the kernel's replaces it") {
+        Pair pair(rig);
+        const int event = ::eventfd(0, 0);
+        REQUIRE(kn_dup2(event, pair.client) == pair.client);
+        CHECK(kn_recv(pair.server, &byte, 1, MSG_DONTWAIT) == 0);
+        ::close(event);
+    }
+    SECTION("its number comes again") {
+        Pair pair(rig);
+        ::close(pair.client);
+        const int fresh = rig.socket_on(rig.a, SOCK_STREAM);
+        REQUIRE(fresh == pair.client);
+        CHECK(kn_recv(pair.server, &byte, 1, MSG_DONTWAIT) == 0);
+    }
 }
 
 TEST_CASE("posix: without a descriptor left, what waits to be accepted goes on waiting") {
