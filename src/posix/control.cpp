@@ -149,6 +149,7 @@ int adopt_set(Internals& in, std::uint64_t handle) {
         item->fd = m.fd;
         item->events = m.events;
         item->data = m.data;
+        item->restored = true;
         e->items[{m.fd, m.handle}] = std::move(item);
     }
     in.saved_epolls.erase(saved);

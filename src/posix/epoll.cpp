@@ -40,8 +40,9 @@ void renumber(Epoll& e, const Socket& s, int fd) {
         return std::find(s.descriptors.begin(), s.descriptors.end(), number) != s.descriptors.end();
     };
     for (const EpollItem* item : s.watchers) {
-        if (item->set != &e || is(item->fd)) continue;
+        if (item->set != &e || !item->restored || is(item->fd)) continue;
         auto node = e.items.extract({item->fd, item->handle});
+        node.mapped()->restored = false;
         node.key().first = node.mapped()->fd = fd;
         e.items.insert(std::move(node));
         return;

@@ -79,6 +79,7 @@ struct EpollItem {
     std::uint32_t events = 0;           ///< with EPOLLERR and EPOLLHUP, until EPOLLONESHOT has been
     std::uint64_t data = 0;
     bool queued = false;
+    bool restored = false;              ///< `fd` is of the life before
 };
 
 struct Socket final : File {

@@ -239,6 +239,26 @@ TEST_CASE("posix: as Linux: hang-ups and errors in epoll come unasked, and not a
     }
 }
 
+TEST_CASE("posix: as Linux: a member of a set whose number is closed stays while the socket has another") {
+    same([](Play& p) {
+        const int set = p.open("set", [&] { return p.api.epoll_create1(0); });
+        const int first = p.socket(SOCK_STREAM | SOCK_NONBLOCK);
+        add(p, set, first, 'a', EPOLLOUT);
+        const int second = p.open("dup", [&] { return p.api.dup(first); });
+        p.close("close", first);
+        p.events("one", set);
+        add(p, set, second, 'b', EPOLLOUT);
+        p.events("two", set);
+        p.note("by the closed number", [&] { return p.api.epoll_ctl(set, EPOLL_CTL_DEL, first, nullptr); });
+        p.note("delete the second", [&] { return p.api.epoll_ctl(set, EPOLL_CTL_DEL, second, nullptr); });
+        p.events("one", set);
+        p.open("the first number again", [&] { return p.api.dup2(second, first); });
+        p.note("delete the first", [&] { return p.api.epoll_ctl(set, EPOLL_CTL_DEL, first, nullptr); });
+        p.events("none", set);
+        p.close("close it", first);
+    });
+}
+
 TEST_CASE("posix: as Linux: poll and select") {
     same([](Play& p) {
         const auto e = p.pair();
