@@ -347,16 +347,26 @@ ssize_t kn_writev(int fd, const iovec* parts, int count) {
     auto* s = dynamic_cast<Socket*>(f.get());
     if (s == nullptr) return fail(EINVAL);
     if (count < 0 || count > IOV_MAX) return fail(EINVAL);
-    return send(call, *s, message_of(parts, static_cast<std::size_t>(count)), 0);
+    const msghdr m = message_of(parts, static_cast<std::size_t>(count));
+    Parts sizes;
+    if (const int error = sizes.take(parts, m.msg_iovlen); error != 0) return fail(error);
+    if (sizes.size() == 0) return 0;
+    return send(call, *s, m, 0);
 }
 
+/// Not kn_writev(): no bytes are an empty datagram.
 ssize_t kn_write(int fd, const void* buffer, size_t length) {
-    {
-        const Call call;
-        if (call.file(fd) != nullptr && !is_user_memory(buffer, length)) return fail(EFAULT);
+    Call call;
+    const auto f = call.file(fd);
+    if (f == nullptr) {
+        call.release();
+        return ::write(fd, buffer, length);
     }
+    if (!is_user_memory(buffer, length)) return fail(EFAULT);
+    auto* s = dynamic_cast<Socket*>(f.get());
+    if (s == nullptr) return fail(EINVAL);
     const iovec part{const_cast<void*>(buffer), length};
-    return kn_writev(fd, &part, 1);
+    return send(call, *s, message_of(&part, 1), 0);
 }
 
 ssize_t kn_sendmsg(int fd, const msghdr* message, int flags) {

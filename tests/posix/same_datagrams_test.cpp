@@ -54,6 +54,30 @@ TEST_CASE("posix: as Linux: datagrams") {
     });
 }
 
+TEST_CASE("posix: as Linux: write() of nothing is an empty datagram, writev() is nothing") {
+    same([](Play& p) {
+        const int a = p.bound(SOCK_DGRAM | SOCK_NONBLOCK);
+        const int b = p.bound(SOCK_DGRAM | SOCK_NONBLOCK);
+        const sockaddr_in6 to = p.name_of(b);
+        char byte = 'x';
+        std::array<iovec, 2> parts{{{&byte, 0}, {&byte, 0}}};
+        p.note("writev unconnected", [&] { return p.api.writev(a, parts.data(), 2); });
+        p.note("write unconnected", [&] { return p.api.write(a, &byte, 0); });
+        p.note("connect", [&] { return p.api.connect(a, as(to), sizeof to); });
+        p.note("writev of empty parts", [&] { return p.api.writev(a, parts.data(), 2); });
+        p.note("writev of no parts", [&] { return p.api.writev(a, parts.data(), 0); });
+        p.settle();
+        p.note("nothing came", [&] { return p.api.recvfrom(b, &byte, 1, 0, nullptr, nullptr); });
+        p.note("write of nothing", [&] { return p.api.write(a, &byte, 0); });
+        p.settle();
+        p.note("an empty one", [&] { return p.api.recvfrom(b, &byte, 1, 0, nullptr, nullptr); });
+        p.note("that was all", [&] { return p.api.recvfrom(b, &byte, 1, 0, nullptr, nullptr); });
+        p.note("write too much", [&] { return p.api.write(a, &byte, static_cast<std::size_t>(-1)); });
+        const int stream = p.socket(SOCK_STREAM);
+        p.note("writev of nothing to a fresh stream", [&] { return p.api.writev(stream, parts.data(), 2); });
+    });
+}
+
 TEST_CASE("posix: as Linux: connected datagrams") {
     same([](Play& p) {
         const int a = p.bound(SOCK_DGRAM);
