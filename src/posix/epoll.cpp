@@ -195,7 +195,7 @@ int kn_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
         if (deadline != never && call.now() >= deadline) return 0;
         Sleeper sleeper(deadline);
         std::array<pollfd, 1> kernel{{{.fd = epoll, .events = POLLIN, .revents = 0}}};
-        if (e->kernel_items != 0) sleeper.watch(kernel);
+        if (e->kernel_items != 0 && !sleeper.watch(kernel)) return fail(ENOMEM);
         e->sleepers.push_back(&sleeper);
         call.sleep(sleeper);
         std::erase(e->sleepers, &sleeper);

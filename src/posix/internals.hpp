@@ -41,8 +41,8 @@ class Sleeper final : public Waiter {
     void wait(Lock& lock, Duration real_time) override;
 
     void wake();
-    /// The kernel's descriptors end the sleep too. Before the first wait.
-    void watch(std::span<pollfd> kernel);
+    /// The kernel's descriptors end the sleep too. Before the first wait. False: there is no descriptor left to be woken by.
+    [[nodiscard]] bool watch(std::span<pollfd> kernel);
 
   private:
     Instant deadline_;

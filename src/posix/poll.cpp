@@ -53,7 +53,7 @@ int poll_until(Call& call, std::span<pollfd> set, Instant deadline) {
         if (count != 0) return count;
         if (deadline != never && call.now() >= deadline) return 0;
         Sleeper sleeper(deadline);
-        if (!kernel.empty()) sleeper.watch(kernel);
+        if (!kernel.empty() && !sleeper.watch(kernel)) return fail(ENOMEM);
         std::vector<std::shared_ptr<Socket>> watched;
         for (const pollfd& p : set) {
             if (auto s = find_socket(call.in(), p.fd)) watched.push_back(std::move(s));
@@ -109,6 +109,7 @@ int select_until(Call& call, std::vector<pollfd>& set, const std::array<fd_set*,
     std::vector<pollfd> kernel;
     for (;;) {
         const int ready = poll_until(call, set, deadline);
+        if (ready < 0) return ready;
         const bool counts = std::any_of(set.begin(), set.end(), [](const pollfd& p) {
             return ((p.events & POLLIN) != 0 && (p.revents & select_in) != 0) ||
                    ((p.events & POLLOUT) != 0 && (p.revents & select_out) != 0) || (p.revents & POLLPRI) != 0;
@@ -153,6 +154,7 @@ int kn_select(int count, fd_set* readable, fd_set* writable, fd_set* exceptional
                    microseconds(std::min<std::int64_t>(timeout->tv_usec, most_s));
     }
     const int bits = select_until(call, polled, sets, count, deadline);
+    if (bits < 0) return bits;
     if (timeout != nullptr && deadline != never) {  // Linux says what is left
         const std::int64_t left = std::max<std::int64_t>(0, (deadline - call.now()).us());
         timeout->tv_sec = left / 1'000'000;

@@ -124,10 +124,12 @@ void Sleeper::wake() {
     if (Internals* in = current()) in->clock.woken(*this);
 }
 
-void Sleeper::watch(std::span<pollfd> kernel) {
+bool Sleeper::watch(std::span<pollfd> kernel) {
     event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event_ < 0) return false;
     kernel_.assign(kernel.begin(), kernel.end());
     kernel_.push_back({.fd = event_, .events = POLLIN, .revents = 0});
+    return true;
 }
 
 void Sleeper::wait(Lock& lock, Duration real_time) {

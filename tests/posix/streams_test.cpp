@@ -1,6 +1,7 @@
 // Streams between two stacks: what blocks, what does not, and for how long.
 #include "posix/rig.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fcntl.h>
@@ -300,6 +301,42 @@ TEST_CASE("posix: without a descriptor left, what waits to be accepted goes on w
     CHECK(accepted >= 0);
     CHECK(kn_close(accepted) == 0);
     CHECK(kn_close(second) == 0);
+}
+
+TEST_CASE("posix: without a descriptor left to be woken by, no call sleeps") {
+    Rig rig;
+    const Pair pair(rig);
+    std::array<int, 2> pipe{};
+    REQUIRE(::pipe(pipe.data()) == 0);
+    const int set = kn_epoll_create1(0);
+    epoll_event event{.events = EPOLLIN, .data = {}};
+    REQUIRE(kn_epoll_ctl(set, EPOLL_CTL_ADD, pipe[0], &event) == 0);
+    std::array<pollfd, 2> polled{{{.fd = pipe[0], .events = POLLIN, .revents = 0},
+                                  {.fd = pair.server, .events = POLLIN, .revents = 0}}};
+    fd_set in;
+    FD_ZERO(&in);
+    FD_SET(pipe[0], &in);
+    timeval soon{.tv_sec = 1, .tv_usec = 0};
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none = before;
+    none.rlim_cur = 3;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK_ERRNO(kn_epoll_wait(set, &event, 1, 1000), ENOMEM);
+    CHECK_ERRNO(kn_select(pipe[0] + 1, &in, nullptr, nullptr, &soon), ENOMEM);
+    CHECK(kn_epoll_wait(set, &event, 1, 0) == 0);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    none.rlim_cur = static_cast<rlim_t>(std::max({pipe[1], set, pair.server})) + 1;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    std::vector<int> taken;
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken.push_back(fd);
+    CHECK_ERRNO(kn_poll(polled.data(), 2, 1000), ENOMEM);
+    for (const int fd : taken) ::close(fd);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(kn_poll(polled.data(), 2, 1000) == 0);
+    CHECK(kn_close(set) == 0);
+    ::close(pipe[0]);
+    ::close(pipe[1]);
 }
 
 TEST_CASE("posix: a capacity that is exhausted is ENOBUFS, and gives its number back") {
