@@ -49,7 +49,7 @@ class VirtualTime final : public posix::Clock {
     /// On the driver's thread nobody else would move time, so it moves.
     void sleep(posix::Lock& lock, posix::Waiter& waiter) override;
     void woken(posix::Waiter& waiter) override;
-    void turned(Instant next) override { turn_at_ = next; }
+    void turned(Instant) override {}  // next_event() asks
 
   private:
     struct Sleeper {
@@ -61,7 +61,6 @@ class VirtualTime final : public posix::Clock {
     void wake_expired();
 
     Instant now_;
-    Instant turn_at_ = never;
     std::thread::id driver_;
     posix::Runtime* runtime_ = nullptr;
     unsigned running_ = 0;  ///< calls on other threads that do not sleep
