@@ -15,7 +15,7 @@ constexpr socklen_t shortest = 24;
 
 int take_address(const sockaddr* address, socklen_t length, Endpoint& out, bool* unspecified) {
     if (static_cast<int>(length) < 0 || length > sizeof(sockaddr_storage)) return EINVAL;
-    if (address == nullptr) return EFAULT;
+    if (!is_given(address, length)) return EFAULT;
     if (length < sizeof(sa_family_t)) return EINVAL;
     sa_family_t family = 0;
     std::memcpy(&family, address, sizeof family);
@@ -34,10 +34,14 @@ int take_address(const sockaddr* address, socklen_t length, Endpoint& out, bool*
     return 0;
 }
 
-int give_address(const Endpoint& endpoint, sockaddr* address, socklen_t* length) {
-    if (length == nullptr) return EFAULT;
+int check_room(const sockaddr* address, const socklen_t* length) {
+    if (!is_given(length, sizeof *length)) return EFAULT;
     if (static_cast<int>(*length) < 0) return EINVAL;
-    if (address == nullptr) return EFAULT;
+    return is_given(address, std::min<std::size_t>(*length, sizeof(sockaddr_in6))) ? 0 : EFAULT;
+}
+
+int give_address(const Endpoint& endpoint, sockaddr* address, socklen_t* length) {
+    if (const int error = check_room(address, length); error != 0) return error;
     sockaddr_in6 a{};
     a.sin6_family = AF_INET6;
     a.sin6_port = htons(endpoint.port);

@@ -21,8 +21,9 @@ inline int fail(int error) {
 }
 inline int fail(Error e) { return fail(errno_of(e)); }
 
-/// Can it be memory of a program?
+/// Can it be memory of a program? Null can: who needs more than that asks is_given().
 [[nodiscard]] bool is_user_memory(const void* at, std::size_t length);
+inline bool is_given(const void* at, std::size_t length) { return at != nullptr && is_user_memory(at, length); }
 
 /// The lock, for the time of one call.
 class Call {
@@ -61,6 +62,8 @@ class Call {
 
 /// 0, or an errno value. AF_UNSPEC is told by `unspecified`, where the caller takes it.
 [[nodiscard]] int take_address(const sockaddr* address, socklen_t length, Endpoint& out, bool* unspecified = nullptr);
+/// Can give_address() give? 0, or an errno value.
+[[nodiscard]] int check_room(const sockaddr* address, const socklen_t* length);
 /// As the kernel does: as much as there is room for, and the true length. 0, or an errno value.
 [[nodiscard]] int give_address(const Endpoint& endpoint, sockaddr* address, socklen_t* length);
 

@@ -45,7 +45,7 @@ int output_bytes(Socket& s, bool unsent, int& bytes) {
 }
 
 int control_socket(Socket& s, unsigned long request, void* argument) {
-    if (argument == nullptr) return EFAULT;
+    if (!is_given(argument, sizeof(int))) return EFAULT;
     int& number = *static_cast<int*>(argument);
     switch (request) {
         case FIONBIO: s.nonblocking = number != 0; return 0;

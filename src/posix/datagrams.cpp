@@ -74,7 +74,7 @@ void give_control(const Socket& s, const ReceivedDatagram& d, msghdr& message) {
 
 int take_control(const msghdr& message, SendDatagram& how, InterfaceIndex& interface) {
     if (message.msg_controllen == 0) return 0;
-    if (message.msg_control == nullptr) return EFAULT;
+    if (!is_given(message.msg_control, message.msg_controllen)) return EFAULT;
     const auto* bytes = static_cast<const std::uint8_t*>(message.msg_control);
     for (std::size_t at = 0; message.msg_controllen - at >= sizeof(cmsghdr);) {
         cmsghdr header{};

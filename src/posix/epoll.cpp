@@ -156,7 +156,7 @@ int kn_epoll_create1(int flags) {
 int kn_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
     const Call call;
     if (!call) return ::epoll_ctl(epoll, operation, fd, event);
-    if (operation != EPOLL_CTL_DEL && event == nullptr) return fail(EFAULT);
+    if (operation != EPOLL_CTL_DEL && !is_given(event, sizeof *event)) return fail(EFAULT);
     const auto file = call.file(epoll);
     if (file == nullptr && kernel_answer(epoll, 0) < 0 && errno == EBADF) return -1;
     const auto s = find_socket(call.in(), fd);
@@ -178,7 +178,7 @@ int kn_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
 int kn_epoll_wait(int epoll, epoll_event* events, int count, int timeout_ms) {
     Call call;
     if (count <= 0 || count > events_max) return fail(EINVAL);
-    if (events == nullptr || !is_user_memory(events, static_cast<std::size_t>(count) * sizeof *events)) return fail(EFAULT);
+    if (!is_given(events, static_cast<std::size_t>(count) * sizeof *events)) return fail(EFAULT);
     if (call.file(epoll) == nullptr) {
         call.release();
         return ::epoll_wait(epoll, events, count, timeout_ms);

@@ -29,7 +29,7 @@ struct Given {
     template <class T>
     [[nodiscard]] int take(T& out) const {
         if (length < sizeof out) return EINVAL;
-        if (at == nullptr) return EFAULT;
+        if (!is_given(at, sizeof out)) return EFAULT;
         std::memcpy(&out, at, sizeof out);
         return 0;
     }
@@ -42,8 +42,8 @@ struct Room {
 
     template <class T>
     int give(const T& value) const {
-        if (at == nullptr) return EFAULT;
         const auto n = static_cast<socklen_t>(std::min<std::size_t>(*length, sizeof value));
+        if (!is_given(at, n)) return EFAULT;
         std::memcpy(at, &value, n);
         *length = n;
         return 0;
@@ -228,9 +228,10 @@ constexpr std::array algorithms{
 
 int set_congestion(Socket& s, const Given& given) {
     if (given.length < 1) return EINVAL;
-    if (given.at == nullptr) return EFAULT;
+    const auto most = std::min<std::size_t>(given.length, algorithm_name_max - 1);
+    if (!is_given(given.at, most)) return EFAULT;
     const auto* text = static_cast<const char*>(given.at);
-    const std::string_view name(text, ::strnlen(text, std::min<std::size_t>(given.length, algorithm_name_max - 1)));
+    const std::string_view name(text, ::strnlen(text, most));
     for (const auto& [known, algorithm] : algorithms) {
         if (name == known) return set(s, SocketOption::congestion, static_cast<std::int64_t>(algorithm));
     }
@@ -454,7 +455,7 @@ int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     if (s == nullptr) return -1;
     const bool known = level == SOL_SOCKET || level == IPPROTO_IPV6 || level == IPPROTO_IP || (level == IPPROTO_TCP && s->is_tcp());
     if (!known) return fail(ENOPROTOOPT);
-    if (length == nullptr) return fail(EFAULT);
+    if (!is_given(length, sizeof *length)) return fail(EFAULT);
     if (static_cast<int>(*length) < 0 && level != IPPROTO_IPV6) return fail(EINVAL);  // there Linux takes it for a large one
     const Room room{value, length};
     int error = 0;

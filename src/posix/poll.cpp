@@ -130,8 +130,7 @@ int kn_poll(pollfd* descriptors, nfds_t count, int timeout_ms) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     if (count > limit.rlim_cur) return fail(EINVAL);
-    if (count != 0 && (descriptors == nullptr || !is_user_memory(descriptors, count * sizeof *descriptors)))
-        return fail(EFAULT);
+    if (count != 0 && !is_given(descriptors, count * sizeof *descriptors)) return fail(EFAULT);
     call.done();
     const Instant deadline = timeout_ms < 0 ? never : call.now() + milliseconds(timeout_ms);
     return poll_until(call, {descriptors, count}, deadline);
@@ -140,10 +139,14 @@ int kn_poll(pollfd* descriptors, nfds_t count, int timeout_ms) {
 int kn_select(int count, fd_set* readable, fd_set* writable, fd_set* exceptional, timeval* timeout) {
     Call call;
     if (!call) return ::select(count, readable, writable, exceptional, timeout);
+    if (!is_user_memory(timeout, sizeof *timeout)) return fail(EFAULT);
     if (count < 0) return fail(EINVAL);
     if (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) return fail(EINVAL);
     count = std::min(count, FD_SETSIZE);
     const std::array<fd_set*, 3> sets{readable, writable, exceptional};
+    for (const fd_set* set : sets) {
+        if (!is_user_memory(set, (static_cast<std::size_t>(count) + 63) / 64 * 8)) return fail(EFAULT);
+    }
     std::vector<pollfd> polled;
     if (!take_sets(call, count, sets, polled)) return fail(EBADF);
     call.done();

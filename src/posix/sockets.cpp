@@ -250,8 +250,7 @@ int kn_accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
     if (!s->is_tcp()) return fail(EOPNOTSUPP);
-    if (address != nullptr && length == nullptr) return fail(EFAULT);
-    if (address != nullptr && static_cast<int>(*length) < 0) return fail(EINVAL);
+    if (const int error = address != nullptr ? check_room(address, length) : 0; error != 0) return fail(error);
     Endpoint peer;
     const int made = accept_one(call, *s, flags, peer);
     if (made >= 0 && address != nullptr) static_cast<void>(give_address(peer, address, length));

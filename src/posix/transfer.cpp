@@ -11,7 +11,7 @@ namespace keepnet::posix {
 
 int Parts::take(const iovec* parts, std::size_t count) {
     if (count > IOV_MAX) return EMSGSIZE;
-    if (count != 0 && parts == nullptr) return EFAULT;
+    if (count != 0 && !is_given(parts, count * sizeof *parts)) return EFAULT;
     for (std::size_t i = 0; i < count; ++i) {
         std::size_t length = parts[i].iov_len;
         if (static_cast<ssize_t>(length) < 0) return EINVAL;
@@ -234,6 +234,14 @@ int input_left(const Socket& s) {
 ssize_t receive(Call& call, Socket& s, msghdr& message, int flags) {
     Parts into;
     if (const int error = into.take(message.msg_iov, message.msg_iovlen); error != 0) return fail(error);
+    // What is written is no longer than this, however much room there is.
+    constexpr std::size_t control_max = 256;
+    const std::size_t control = std::min<std::size_t>(message.msg_controllen, control_max);
+    if (control != 0 && !is_user_memory(message.msg_control, control)) return fail(EFAULT);
+    if (!s.is_tcp() && message.msg_name != nullptr) {  // a stream gives no name
+        const int error = check_room(static_cast<sockaddr*>(message.msg_name), &message.msg_namelen);
+        if (error != 0) return fail(error);
+    }
     if (!s.is_tcp()) return receive_datagram(call, s, into, message, flags);
     const std::size_t room = message.msg_control != nullptr ? message.msg_controllen : 0;
     const ssize_t n = receive_stream(call, s, into, flags);
@@ -313,7 +321,7 @@ ssize_t kn_recvmsg(int fd, msghdr* message, int flags) {
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
-    if (message == nullptr) return fail(EFAULT);
+    if (!is_given(message, sizeof *message)) return fail(EFAULT);
     if (static_cast<int>(message->msg_namelen) < 0) return fail(EINVAL);
     return receive(call, *s, *message, flags);
 }
@@ -322,7 +330,7 @@ ssize_t kn_recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* ad
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
-    if (address != nullptr && address_length == nullptr) return fail(EFAULT);
+    if (address != nullptr && !is_given(address_length, sizeof *address_length)) return fail(EFAULT);
     if (address != nullptr && static_cast<int>(*address_length) < 0) return fail(EINVAL);
     const iovec part = part_of(buffer, length);
     msghdr m = message_of(&part, 1);
@@ -373,7 +381,7 @@ ssize_t kn_sendmsg(int fd, const msghdr* message, int flags) {
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
-    if (message == nullptr) return fail(EFAULT);
+    if (!is_given(message, sizeof *message)) return fail(EFAULT);
     if (static_cast<int>(message->msg_namelen) < 0) return fail(EINVAL);
     return send(call, *s, *message, flags);
 }
