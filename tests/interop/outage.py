@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-from lib_interop import SERVER, Server, expect, main, make_link
+from lib_interop import SERVER, TAP, Server, expect, main, make_link, run
 from lib_outage import Download, Resumption, Upload, Watch
 
 # After so long a Linux peer has tried again by its own timer, whatever happened (TCP_RTO_MAX).
@@ -80,6 +80,8 @@ def test(directory):
     if options.suspend is not None or options.kill is not None:
         suspends, kills = options.suspend or [], options.kill or []
     make_link()
+    # Room for every window under way: what the peer repeats shall be for the outage, not for a queue that ran over.
+    run("ip", "link", "set", TAP, "txqueuelen", "20000")
     for down in suspends:
         Outage(directory, down, True, False).run()
     for down in kills:

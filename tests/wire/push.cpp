@@ -85,7 +85,7 @@ WIRE_CASE("RFC 9293 3.9.1.2: a write is pushed when it is sent again too", "[pus
     CHECK(again.find("300 ") == std::string::npos);
 }
 
-WIRE_CASE("PSH ends each stretch of what leaves together, as Linux's super-frames; one segment is none", "[push]") {
+WIRE_CASE("PSH ends each stretch of what leaves together, as Linux's super-frames, and one segment is none", "[push]") {
     FixtureOptions options;
     const auto open = [&] {
         Fixture t(way, options);

@@ -30,7 +30,7 @@ TEST_CASE("RFC 8985 6.2: sent after is by time, then by sequence number, across 
     CHECK_FALSE(rack::is_sent_after({t0, Seq{5}}, {t0 + 1_ms, near_wrap}));
 }
 
-TEST_CASE("RFC 8985 6.2: a delivery is the newest when it was sent last; Karn's doubt keeps retransmissions out") {
+TEST_CASE("RFC 8985 6.2: a delivery is the newest when it was sent last, and Karn's doubt keeps retransmissions out") {
     RackState r;
     rack::on_delivered(r, {t0, Seq{1000}}, false, false, t0 + 80_ms);
     CHECK(r.rtt == 80_ms);
@@ -135,7 +135,7 @@ TEST_CASE("RFC 9937 6.2: the window follows what is delivered, in proportion") {
     CHECK(sent <= 11'000);
 }
 
-TEST_CASE("RFC 9937 6.2: below the threshold, bounded by what is delivered; one segment more when all is well") {
+TEST_CASE("RFC 9937 6.2: below the threshold, bounded by what is delivered, and one segment more when all is well") {
     RepairState r;
     prr::begin(r, 20'000);
     r.prr_out = 5000;
