@@ -383,8 +383,17 @@ TEST_CASE("posix: as Linux: fcntl and ioctl") {
     });
 }
 
+// AddressSanitizer reads what the kernel is to be given, before the kernel refuses it: there keepnet plays alone.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kernel_may_be_given_anything = false;
+#elif defined(__has_feature)
+constexpr bool kernel_may_be_given_anything = !__has_feature(address_sanitizer);
+#else
+constexpr bool kernel_may_be_given_anything = true;
+#endif
+
 TEST_CASE("posix: as Linux: pointers that are nobody's memory") {
-    same([](Play& p) {
+    const auto play = [](Play& p) {
         void* const nowhere = reinterpret_cast<void*>(-4096L);
         auto* const name = static_cast<sockaddr*>(nowhere);
         const auto e = p.pair();
@@ -435,7 +444,15 @@ TEST_CASE("posix: as Linux: pointers that are nobody's memory") {
         p.settle();
         p.note("a stream gives no name", [&] { return p.api.recvfrom(e.server, b, 1, 0, name, &room); });
         p.say("length", std::to_string(room));
-    });
+    };
+    if (kernel_may_be_given_anything) {
+        same(play);
+        return;
+    }
+    Rig rig;
+    Play p(keepnet_api(), [&rig] { rig.pass(milliseconds(100)); });
+    play(p);
+    CHECK(std::count_if(p.lines.begin(), p.lines.end(), [](const std::string& line) { return line.ends_with("EFAULT"); }) == 27);
 }
 
 TEST_CASE("posix: arguments drawn at random neither crash nor hang, and change nothing that is not theirs") {
