@@ -141,7 +141,7 @@ struct ReceiveTuning {
     std::uint32_t space = 0;       ///< bytes the application took in the best round trip so far
 };
 
-/// Loss recovery (tcp/recovery/): NewReno, RFC 6582.
+/// Loss recovery (tcp/recovery/), with SACK and without (NewReno, RFC 6582).
 struct RecoveryState {
     Seq recover{};                 ///< SND.MAX when recovery began
     bool in_recovery = false;

@@ -17,7 +17,6 @@ namespace {
 constexpr std::uint8_t wscale_max = 14;      // RFC 7323 2.3
 constexpr std::uint16_t mss_floor = 48;      // a peer that says less gets this (Linux's TCP_MIN_SND_MSS)
 constexpr std::uint16_t headers_bytes = 60;  // IPv6 and TCP without options
-constexpr std::uint16_t timestamps_bytes = 12;
 
 std::array<std::uint64_t, 5> pair_words(const Endpoint& local, const Endpoint& remote) {
     std::array<std::uint64_t, 5> words{};

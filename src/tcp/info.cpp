@@ -10,7 +10,6 @@ namespace keepnet::tcp {
 namespace {
 
 constexpr std::uint32_t segment_in_default = 536;  // Linux's TCP_MSS_DEFAULT
-constexpr std::uint32_t timestamps_bytes = 12;
 
 /// Linux's numbers of the phases (include/net/tcp_states.h).
 std::uint8_t number_of(TcpPhase phase) {

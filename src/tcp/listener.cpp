@@ -1,10 +1,8 @@
 // Listeners: half-open children, the accept queue, and what happens when either is full. RFC 9293 3.10.7.2,
 // RFC 4987.
 #include <algorithm>
-#include <array>
-#include <cstring>
 
-#include "base/siphash.hpp"
+#include "ip/sharing.hpp"
 #include "tcp/acceptance.hpp"
 #include "tcp/ecn.hpp"
 #include "tcp/queues.hpp"
@@ -23,15 +21,6 @@ bool may_keep_record(TcpContext& cx, const TcpListenerState& l) {
     if (l.half_open >= config.listen_half_open || cx.w.connections.available() == 0) return false;
     return take_token(cx.w.edit_stack().half_open, config.half_open_per_second, config.half_open_per_second,
                       cx.now);
-}
-
-/// Of listeners that share their endpoint (SO_REUSEPORT) each gets its peers: a repeated SYN, and a cookie that comes back, find
-/// the same one. Rendezvous hashing: one that goes takes away nobody else's peers.
-std::uint64_t share_of(const TcpContext& cx, std::uint32_t listener, const Endpoint& remote) {
-    std::array<std::uint64_t, 3> words{};
-    std::memcpy(words.data(), remote.address.octets.data(), 16);
-    words[2] = std::uint64_t{remote.port} << 32 | listener;
-    return hash24_words(cx.w.stack().port_key, words) | 1;
 }
 
 /// What is left of a listener that has no socket any more.
@@ -66,7 +55,8 @@ std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local, const E
         // A tombstone only answers for what no living listener does.
         const int rank = 1 + (l.local.interface != 0 ? 1 : 0) + (any ? 0 : 2) + (l.died_after != 0 ? 0 : 4);
         if (rank < best_rank) continue;
-        const std::uint64_t share = share_of(cx, i, remote);
+        // Each gets its peers: a repeated SYN, and a cookie that comes back, find the same one.
+        const std::uint64_t share = ip::share_of(cx.w, i, remote);
         if (rank == best_rank && share <= best_share) continue;
         best = i;
         best_rank = rank;

@@ -16,7 +16,7 @@ constexpr std::uint16_t threshold_bytes = 8;
 /// RFC 4821 7.4: what the window must hold besides, for the loss of a probe to be seen by duplicate ACKs.
 constexpr std::uint32_t window_segments = 11;
 
-std::uint32_t headers_of(const TcpConnectionState& c) { return 60U + (c.ts.enabled ? 12U : 0U); }
+std::uint32_t headers_of(const TcpConnectionState& c) { return 60U + (c.ts.enabled ? timestamps_bytes : 0U); }
 
 std::uint16_t largest(const TcpContext& cx, const TcpConnectionState& c) {
     const std::uint32_t path = ip::path_mtu(cx, c.remote.address, request_for(c).interface);

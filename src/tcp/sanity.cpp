@@ -1,5 +1,6 @@
 // Invariants of a connection or listener that comes from a snapshot or from an arena that somebody preserved:
 // an error for the caller, so that no assertion of ours can be reached from outside.
+#include "tcp/congestion/congestion.hpp"
 #include "tcp/queues.hpp"
 #include "tcp/recovery/scoreboard.hpp"
 #include "tcp/verbs.hpp"
@@ -9,7 +10,7 @@ namespace keepnet::tcp {
 
 namespace {
 
-constexpr std::uint32_t window_max = 1U << 30;  // RFC 7323 2.3
+using congestion::window_max;
 constexpr std::uint16_t mss_min = 36;           // 48 less the timestamps
 
 bool is_phase(TcpPhase p) {

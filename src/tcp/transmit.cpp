@@ -25,7 +25,6 @@ namespace {
 /// (DURABILITY 1).
 constexpr std::uint32_t ack_step_segments = 8;
 constexpr std::size_t option_bytes_max = wire::tcp_header_bytes_max - wire::tcp_header_bytes;
-constexpr std::size_t timestamps_bytes = 12;
 
 enum class Hold : std::uint8_t { nothing, go, window, nagle, cork };
 

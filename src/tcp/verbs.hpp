@@ -50,6 +50,8 @@ constexpr bool is_spent(const TcpConnectionState& c) {
     return is_dead(c) && c.cookie_until != never && !c.tombstone && !c.rst_owed;
 }
 
+inline constexpr std::uint32_t timestamps_bytes = 12;  ///< of the option, padded (RFC 7323 appendix A)
+
 // --- connection.cpp: birth, end, and what every event ends with ---
 
 /// A new connection, entered into the tables; null when there is no slot. Sequence numbers are the caller's.

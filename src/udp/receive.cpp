@@ -1,9 +1,6 @@
 // Who is bound where, and datagrams on their way to the application (RFC 768, RFC 8200 8.1).
-#include <array>
-#include <cstring>
-
-#include "base/siphash.hpp"
 #include "ip/inherited.hpp"
+#include "ip/sharing.hpp"
 #include "udp/queue.hpp"
 #include "wire/bytes.hpp"
 #include "wire/icmpv6.hpp"
@@ -103,19 +100,6 @@ std::optional<wire::UdpRepr> check(UdpContext& cx, const ip::TransportInput& inp
 
 }  // namespace
 
-namespace {
-
-/// Of sockets that share their endpoint each gets its peers, as far as it can be the same ones: RFC 768 knows no
-/// conversations, applications do. Rendezvous hashing: a socket that goes takes away nobody else's peers.
-std::uint64_t share_of(const UdpContext& cx, std::uint32_t udp_socket, const Endpoint& remote) {
-    std::array<std::uint64_t, 3> words{};
-    std::memcpy(words.data(), remote.address.octets.data(), 16);
-    words[2] = std::uint64_t{remote.port} << 32 | udp_socket;
-    return hash24_words(cx.w.stack().port_key, words);
-}
-
-}  // namespace
-
 unsigned match(const SocketState& s, const Endpoint& local, const Endpoint& remote) {
     if (s.local.port != local.port) return 0;
     unsigned score = 1;
@@ -146,7 +130,7 @@ std::uint32_t find_socket(const UdpContext& cx, const Endpoint& local, const End
         if (score == 0 || score < best_score) continue;
         const bool shares = s.options.reuse_port;
         if (score == best_score && !(shares && best_share != 0)) continue;
-        const std::uint64_t share = shares ? share_of(cx, at.index(), remote) | 1 : 0;
+        const std::uint64_t share = shares ? ip::share_of(cx.w, at.index(), remote) : 0;
         if (score == best_score && share <= best_share) continue;
         best = at.index();
         best_score = score;

@@ -8,7 +8,6 @@ namespace keepnet::tcp::recovery {
 
 namespace {
 
-constexpr std::uint8_t duplicate_threshold = 3;  // RFC 5681 3.2
 
 }  // namespace
 

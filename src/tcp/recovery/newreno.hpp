@@ -1,5 +1,5 @@
 // Loss recovery after RFC 5681 3.2 and RFC 6582 (NewReno), and go-back after a timeout: pure functions on
-// values. Selective acknowledgement would be another pair of files with these verbs.
+// values. For peers without SACK; with it: sack.hpp.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 #include "tcp/congestion/congestion.hpp"
 
 namespace keepnet::tcp::recovery {
+
+inline constexpr std::uint8_t duplicate_threshold = 3;  // RFC 5681 3.2
 
 /// What recovery looks at: the send window, segment size and what is in flight.
 using View = congestion::View;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tcp/mtu_search.hpp"
+#include "tcp/recovery/newreno.hpp"
 #include "tcp/recovery/prr.hpp"
 #include "tcp/recovery/rack.hpp"
 #include "tcp/recovery/scoreboard.hpp"
@@ -12,7 +13,6 @@ namespace keepnet::tcp::sack {
 
 namespace {
 
-constexpr std::uint8_t duplicate_threshold = 3;             // RFC 5681 3.2
 constexpr Duration ack_delay_max = milliseconds(200);       // RFC 8985 7.2, TLP.max_ack_delay; Linux's value
 
 /// What one ACK says, as far as recovery is concerned.
@@ -106,8 +106,8 @@ bool detect_loss(TcpContext& cx, TcpConnectionState& c) {
     if (c.repair.frto == FrtoStep::sent_new) return false;
     if (c.sack.sacked == 0 && !c.recovery.in_recovery && !c.recovery.after_timeout) return false;
     const bool is_sure = c.recovery.in_recovery || c.recovery.after_timeout ||
-                         c.recovery.duplicate_acks >= duplicate_threshold ||
-                         c.sack.sacked > (duplicate_threshold - 1U) * c.mss;  // RFC 6675 4, IsLost
+                         c.recovery.duplicate_acks >= recovery::duplicate_threshold ||
+                         c.sack.sacked > (recovery::duplicate_threshold - 1U) * c.mss;  // RFC 6675 4, IsLost
     const Duration window = rack::reordering_window(c.rack, is_sure, c.rtt.srtt);
     bool lost = false;
     mark_lost(cx.w, c, [&](const SentRangeState& r) {
@@ -246,7 +246,7 @@ void on_ack(TcpContext& cx, TcpConnectionState& c, const Segment& s, const conge
     take_blocks(cx, c, s, news);
     // RFC 6675 2: a duplicate ACK is one that reports something new.
     const bool is_duplicate = news.acked == 0 && news.delivered.sacked != 0;
-    if (is_duplicate && c.recovery.duplicate_acks < duplicate_threshold) ++c.recovery.duplicate_acks;
+    if (is_duplicate && c.recovery.duplicate_acks < recovery::duplicate_threshold) ++c.recovery.duplicate_acks;
     rack::note_duplicates(c.rack, news.has_duplicate, c.snd.una, c.snd.nxt);
     if (was_interesting || is_interesting(c) || news.delivered.sacked != 0) recount(w, c);
     take_probe_answer(c, s, news);
