@@ -68,20 +68,21 @@ void Monitor::on_frame(unsigned host, ByteView frame, const Facts& facts) {
     ++segments_;
     check_order(host, flow, *t);
     check_durable(host, flow, *t);
-    check_repetition(own, flow.from[host < t->to ? 1 : 0], *t, facts);
+    check_repetition(host, own, flow.from[host < t->to ? 1 : 0], *t, facts);
 }
 
 /// Three duplicates make the peer send again what we have (RFC 5681), so what is withheld may be said again only now
 /// and then: in answer to what is unacceptable, and in the first breath after a restore.
-void Monitor::check_repetition(Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts) {
+void Monitor::check_repetition(unsigned host, Direction& own, const Direction& peer, const TcpFrame& t,
+                               const Facts& facts) {
     std::optional<Repeated>& last = own.repeated;
     if (t.occupies() != 0 || !t.has(ack)) return;
     if (!facts.withholds) return last.reset();
     // A probe of a window or of a silent peer: it lies before what was sent, and has timers of its own.
     if (peer.ack && t.seq + 1 == *peer.ack) return;
-    const Repeated now{t.ack, own.edge.value_or(0), facts.challenges, facts.now};
+    const Repeated now{t.ack, own.edge.value_or(0), facts.challenges, lives_[host], facts.now};
     if (!last || last->ack != now.ack || last->edge != now.edge || last->challenges != now.challenges ||
-        now.since - last->since >= facts.answer_interval) {
+        last->life != now.life || now.since - last->since >= facts.answer_interval) {
         last = now;
         return;
     }

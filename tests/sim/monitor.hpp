@@ -52,7 +52,10 @@ class Monitor {
     void advance_durable(unsigned host, Record record);
     /// SYN-ACKs that no record covers: cookies that the host says it sent in this life.
     void set_cookies_sent(unsigned host, std::uint64_t n) { cookies_allowed_[host] = n; }
-    void new_life(unsigned host) { cookies_seen_[host] = 0; }
+    void new_life(unsigned host) {
+        cookies_seen_[host] = 0;
+        ++lives_[host];
+    }
     /// A suspend permits the one shrink (DURABILITY 9).
     void set_may_shrink(unsigned host, bool on) { may_shrink_[host] = on; }
     [[nodiscard]] std::uint64_t segments() const { return segments_; }
@@ -61,7 +64,7 @@ class Monitor {
     /// The same pure ACK, while more was withheld.
     struct Repeated {
         std::uint32_t ack = 0, edge = 0;
-        std::uint64_t challenges = 0;
+        std::uint64_t challenges = 0, life = 0;
         Instant since{};
         unsigned times = 0;
     };
@@ -79,13 +82,13 @@ class Monitor {
 
     void check_order(unsigned host, Flow& flow, const TcpFrame& t);
     void check_durable(unsigned host, Flow& flow, const TcpFrame& t);
-    static void check_repetition(Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
+    void check_repetition(unsigned host, Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
     void check_reset(unsigned host, const Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts) const;
 
     std::map<std::pair<std::uint64_t, unsigned>, Flow> flows_;  ///< by the lower host: its key, and its number
     std::array<std::optional<Record>, hosts_max> durable_{};
     std::array<std::map<std::uint64_t, std::uint32_t>, hosts_max> ends_told_{};  ///< before the last restart: behind them
-    std::array<std::uint64_t, hosts_max> cookies_allowed_{}, cookies_seen_{};
+    std::array<std::uint64_t, hosts_max> cookies_allowed_{}, cookies_seen_{}, lives_{};
     std::array<bool, hosts_max> may_shrink_{};
     std::uint64_t segments_ = 0;
 };
