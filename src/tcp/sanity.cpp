@@ -11,7 +11,8 @@ namespace keepnet::tcp {
 namespace {
 
 using congestion::window_max;
-constexpr std::uint16_t mss_min = 36;           // 48 less the timestamps
+constexpr std::uint16_t mss_min = 36;  // 48 less the timestamps
+constexpr Duration round_trip_max = seconds(100 * 24 * 3600);  // an echoed time stamp can say 50 days
 
 bool is_phase(TcpPhase p) {
     return p == TcpPhase::closed || (p >= TcpPhase::syn_sent && p <= TcpPhase::time_wait);
@@ -102,7 +103,6 @@ bool are_queues_sane(const World& w, const TcpConnectionState& c) {
 
 /// What is multiplied or added up does not overflow.
 bool are_times_sane(const TcpConnectionState& c) {
-    constexpr Duration round_trip_max = seconds(100 * 24 * 3600);  // an echoed time stamp can say 50 days
     const auto is_round_trip = [](Duration d) { return d.ns >= 0 && d <= round_trip_max; };
     return is_round_trip(c.rtt.srtt) && is_round_trip(c.rtt.rttvar) && is_round_trip(c.rtt.rto) && is_round_trip(c.rack.rtt) &&
            is_round_trip(c.rack.rtt_min) && is_round_trip(c.tuning.rtt);
