@@ -11,7 +11,11 @@ if(TARGET keepnet_posix)
     add_library(keepnet_packetdrill MODULE $<TARGET_OBJECTS:keepnet_packetdrill_parts>)
     keepnet_compile_flags(keepnet_packetdrill)
     target_link_libraries(keepnet_packetdrill PRIVATE keepnet_posix)
-    target_link_options(keepnet_packetdrill PRIVATE -Wl,--version-script=${symbols} -Wl,-z,defs)
+    target_link_options(keepnet_packetdrill PRIVATE -Wl,--version-script=${symbols})
+    # What clang's sanitizers call is in the program alone.
+    if(NOT KEEPNET_SANITIZE_FLAGS)
+        target_link_options(keepnet_packetdrill PRIVATE -Wl,-z,defs)
+    endif()
     set_target_properties(keepnet_packetdrill PROPERTIES OUTPUT_NAME keepnet-packetdrill LINK_DEPENDS ${symbols}
         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 
