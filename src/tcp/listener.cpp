@@ -45,7 +45,6 @@ std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local, const E
     const auto& listeners = cx.w.listeners;
     std::uint32_t best = PairTable::none;
     int best_rank = 0;
-    std::uint64_t best_share = 0;
     for (std::uint32_t i = listeners.next(0); i != BitTree::none; i = listeners.next(i + 1)) {
         const TcpListenerState& l = listeners.get(i);
         if (l.local.port != local.port || (l.local.interface != 0 && l.local.interface != local.interface))
@@ -56,11 +55,9 @@ std::uint32_t find_listener(const TcpContext& cx, const Endpoint& local, const E
         const int rank = 1 + (l.local.interface != 0 ? 1 : 0) + (any ? 0 : 2) + (l.died_after != 0 ? 0 : 4);
         if (rank < best_rank) continue;
         // Each gets its peers: a repeated SYN, and a cookie that comes back, find the same one.
-        const std::uint64_t share = ip::share_of(cx.w, i, remote);
-        if (rank == best_rank && share <= best_share) continue;
+        if (rank == best_rank && ip::share_of(cx.w, i, remote) <= ip::share_of(cx.w, best, remote)) continue;
         best = i;
         best_rank = rank;
-        best_share = share;
     }
     return best;
 }

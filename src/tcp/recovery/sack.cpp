@@ -13,7 +13,7 @@ namespace keepnet::tcp::sack {
 
 namespace {
 
-constexpr Duration ack_delay_max = milliseconds(200);       // RFC 8985 7.2, TLP.max_ack_delay; Linux's value
+constexpr Duration ack_delay_max = milliseconds(200);  // RFC 8985 7.2, TLP.max_ack_delay; Linux's value
 
 /// What one ACK says, as far as recovery is concerned.
 struct News {
