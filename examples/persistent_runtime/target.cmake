@@ -1,7 +1,7 @@
 # The interpreter and its image, apart from the program around them. Lua is linked statically, the build of it that
 # reports errors as C++ exceptions, and the program lies at a fixed address: its functions are named in the image.
-find_path(LUA54_INCLUDE lua.hpp PATH_SUFFIXES lua5.4)
-find_library(LUA54_CXX_STATIC liblua5.4-c++.a)
+find_path(LUA54_INCLUDE lua.hpp PATH_SUFFIXES lua5.4 NO_CACHE)
+find_library(LUA54_CXX_STATIC liblua5.4-c++.a NO_CACHE)
 find_package(Threads REQUIRED)
 if(NOT LUA54_INCLUDE OR NOT LUA54_CXX_STATIC OR NOT TARGET keepnet_tap)
     message(STATUS "persistent_runtime is not built: it needs liblua5.4-dev, CLI11 and the TAP driver")

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet {
 
 using ByteView = std::span<const std::uint8_t>;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet {
 
 enum class Error : std::uint8_t {

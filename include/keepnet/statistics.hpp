@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet {
 
 /// Why something that arrived went no further. Names are stable: `keepnet inspect --json` prints them.

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet {
 
 struct TcpInfo {

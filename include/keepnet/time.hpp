@@ -6,6 +6,8 @@
 #include <compare>
 #include <cstdint>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet {
 
 struct Duration {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # headers.sh COMPILER BUILD [FOLDER...]: compiles each header of the folders (include, src and drivers) alone and without a
 # warning. Public ones also at -Weffc++, those of the core as a kernel would: freestanding, without exceptions and RTTI, and
-# those that end in .h as C too.
+# those that end in .h as C too. At -std=c++20 the first thing that a public header says is which C++ it needs.
 set -uo pipefail
 compiler=$1
 build=$2
@@ -34,6 +34,17 @@ alone_in_c() {   # alone_in_c FILE
     fi
 }
 
+older() {   # older FILE HOW-IT-IS-INCLUDED FLAG...
+    local file=$1 line=$2 said first
+    shift 2
+    [[ $file == include/*.hpp || $file == drivers/*.hpp ]] || return 0
+    said=$(printf '#include <%s>\n' "$line" | LC_ALL=C "$compiler" -x c++ -std=c++20 "$@" -fsyntax-only - 2>&1) || true
+    first=$(grep -m 1 'error:' <<<"$said")
+    [[ $first == *"keepnet needs C++23"* ]] && return 0
+    printf '== %s at -std=c++20, %s\n%s\n' "$file" "$compiler" "${first:-no error}"
+    return 1
+}
+
 declare -A running=()
 failed=0
 count=0
@@ -51,7 +62,7 @@ while IFS= read -r file; do
         src/checkpoint/* | src/posix/*) how=("${file#src/}" "${schema[@]}") ;;
         src/*) how=("${file#src/}" -I include -I src "${freestanding[@]}") ;;
     esac
-    { alone "$file" "${how[@]}" && alone_in_c "$file"; } &
+    { alone "$file" "${how[@]}" && alone_in_c "$file" && older "$file" "${how[@]}"; } &
     running[$!]=1
     count=$((count + 1))
     ((${#running[@]} < $(nproc))) || reap

@@ -9,7 +9,7 @@ add_test(NAME "layering: planted faults are found" COMMAND Python3::Interpreter 
 if(NOT KEEPNET_SANITIZE_FLAGS)
     add_test(NAME "layering: headers alone" COMMAND ${here}/headers.sh ${CMAKE_CXX_COMPILER} ${PROJECT_BINARY_DIR})
     set(header_tests "layering: headers alone")
-    find_program(KEEPNET_CLANG NAMES clang++-19 clang++)
+    keepnet_find_cxx23(KEEPNET_CLANG clang++-19 clang++)
     if(KEEPNET_CLANG AND NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
         add_test(NAME "layering: public headers alone, clang"
             COMMAND ${here}/headers.sh ${KEEPNET_CLANG} ${PROJECT_BINARY_DIR} include drivers)
@@ -24,4 +24,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT KEEPNET_SANITIZE_FLAGS)
     add_test(NAME "layering: planted symbols are found" COMMAND ${here}/symbols_test.sh ${CMAKE_CXX_COMPILER})
     set_tests_properties("layering: symbols of the core" "layering: planted symbols are found" PROPERTIES LABELS layering)
 endif()
-set_tests_properties("layering: sources" "layering: planted faults are found" PROPERTIES LABELS layering)
+add_test(NAME "layering: a tool is checked for what it must do" COMMAND ${CMAKE_COMMAND}
+    -DWORK=${PROJECT_BINARY_DIR}/tools_test -DCXX=${CMAKE_CXX_COMPILER} -P ${here}/tools_test.cmake)
+set_tests_properties("layering: sources" "layering: planted faults are found" "layering: a tool is checked for what it must do"
+    PROPERTIES LABELS layering)
