@@ -1,9 +1,20 @@
-# `cmake --install`: headers, libraries, a package for find_package(keepnet) and one for pkg-config.
+# `cmake --install`: headers, libraries, a package for find_package(keepnet) and one for pkg-config. Each library is a component
+# with an export of its own, so that a program which wants the core alone needs nothing that the others need.
 include(CMakePackageConfigHelpers)
 
 get_property(libraries GLOBAL PROPERTY KEEPNET_LIBRARIES)
-install(TARGETS ${libraries} keepnet_keepnet EXPORT keepnet-targets)
-install(EXPORT keepnet-targets NAMESPACE keepnet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/keepnet)
+set(KEEPNET_COMPONENTS "")
+set(KEEPNET_COMPONENT_NEEDS "")
+foreach(library ${libraries})
+    string(REGEX REPLACE "^keepnet_" "" name ${library})
+    list(APPEND KEEPNET_COMPONENTS ${name})
+    get_property(components TARGET ${library} PROPERTY KEEPNET_COMPONENTS)
+    get_property(packages TARGET ${library} PROPERTY KEEPNET_PACKAGES)
+    string(APPEND KEEPNET_COMPONENT_NEEDS "set(_keepnet_${name}_components \"${components}\")\n"
+        "set(_keepnet_${name}_packages \"${packages}\")\n")
+    install(TARGETS ${library} EXPORT keepnet-${name})
+    install(EXPORT keepnet-${name} NAMESPACE keepnet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/keepnet)
+endforeach()
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/keepnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
@@ -17,19 +28,10 @@ if(TARGET keepnet_tool)
     install(TARGETS keepnet_tool)
 endif()
 
-set(KEEPNET_NEEDS_CAPNPROTO OFF)
-set(KEEPNET_NEEDS_BOOST OFF)
-set(KEEPNET_NEEDS_THREADS OFF)
+# The libraries are archives of C++: a linker that a C compiler calls has to be told of its library.
 set(KEEPNET_PC_REQUIRES "")
 if(TARGET keepnet_checkpoint)
-    set(KEEPNET_NEEDS_CAPNPROTO ON)
     set(KEEPNET_PC_REQUIRES "capnp")
-endif()
-if(TARGET keepnet_asio)
-    set(KEEPNET_NEEDS_BOOST ON)
-endif()
-if(TARGET keepnet_asio OR TARGET keepnet_posix)
-    set(KEEPNET_NEEDS_THREADS ON)
 endif()
 if(TARGET keepnet_filter_pcap)
     string(APPEND KEEPNET_PC_REQUIRES " libpcap")
@@ -43,6 +45,7 @@ foreach(library ${libraries})
         string(PREPEND KEEPNET_PC_LIBS "-l${library} ")
     endif()
 endforeach()
+string(APPEND KEEPNET_PC_LIBS "-lstdc++ -lm")
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/keepnet-config.cmake.in
     ${PROJECT_BINARY_DIR}/keepnet-config.cmake INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/keepnet)

@@ -36,6 +36,7 @@ function(keepnet_compile_flags target)
 endfunction()
 
 # keepnet_library(NAME SOURCES...): the target keepnet_NAME, alias keepnet::NAME; without a source an interface library.
+# It is a component of the package: keepnet_needs() says which other packages its users must have.
 function(keepnet_library name)
     set(target keepnet_${name})
     if(ARGN)
@@ -54,6 +55,14 @@ function(keepnet_library name)
         $<BUILD_INTERFACE:${KEEPNET_TREE_INCLUDE}>
         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
     set_property(GLOBAL APPEND PROPERTY KEEPNET_LIBRARIES ${target})
+endfunction()
+
+# keepnet_needs(NAME COMPONENTS COMPONENT... PACKAGES PACKAGE...): what find_package(keepnet COMPONENTS NAME) brings along;
+# a package with its version is one word ("Boost 1.81").
+function(keepnet_needs name)
+    cmake_parse_arguments(needs "" "" "COMPONENTS;PACKAGES" ${ARGN})
+    set_property(TARGET keepnet_${name} PROPERTY KEEPNET_COMPONENTS ${needs_COMPONENTS})
+    set_property(TARGET keepnet_${name} PROPERTY KEEPNET_PACKAGES ${needs_PACKAGES})
 endfunction()
 
 # PUBLIC or INTERFACE, whichever a library made by keepnet_library takes.

@@ -159,7 +159,7 @@ class SnapshotStore {
     SnapshotStore& operator=(const SnapshotStore&) = default;
 };
 
-/// A file, mode 0600, and its increments beside it: PATH.<id of the base>-1 and so on. Each is written under another name,
+/// A file, mode 0600, and its increments beside it, PATH.ID-1 and so on with the ID of their base. Each is written under another name,
 /// synced, renamed, the directory synced; a crash at any instant leaves what was committed last, or the new one with it.
 /// Increments of an earlier base, which a crash may leave, are not looked at; the next base's commit removes them.
 class FileStore final : public SnapshotStore {

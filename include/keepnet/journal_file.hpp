@@ -1,4 +1,5 @@
-// A journal in a file: preallocated, written by a thread of its own, one fdatasync for each group commit.
+// A journal in a file: preallocated, written by a thread of its own, one fdatasync for each group commit (hosted; needs
+// keepnet::checkpoint).
 //
 //     auto file = *FileJournal::open("/var/lib/echo.journal", 64 << 20);
 //     auto image = *file->load();
