@@ -88,42 +88,4 @@ std::uint64_t text_bytes(const ConnectionState& c) {
     return (c.body == Body::digest ? Sha256Text{}.size() : status_line(c.status).size()) + 1;
 }
 
-const std::string_view page = R"(<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>keepnet</title><style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }
-#count { font-size: 5em; font-variant-numeric: tabular-nums; line-height: 1.1 }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid #ddd }
-td.n, th.n { text-align: right } code { background: #eee; padding: 0 .3em } b.bad { color: #b00 }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } code { background: #333 } th, td { border-color: #444 } }
-</style></head><body>
-<h1>keepnet</h1>
-<div id="count">&hellip;</div>
-<p>events over <b id="opened">0</b> connection(s) of this page; the server has survived <b id="restarts">0</b> restart(s).</p>
-<p>This number comes over one response that never ends. <code>kill -9</code> the server: it goes on.</p>
-<table><thead><tr><th>peer</th><th>phase</th><th>doing</th><th class="n">done</th><th class="n">of</th><th class="n">held for commit</th></tr></thead>
-<tbody id="rows"></tbody></table>
-<script>
-const at = id => document.getElementById(id);
-const events = new EventSource('/events');
-let opened = 0, last = 0;
-events.onopen = () => { at('opened').textContent = ++opened; last = 0; };
-events.onmessage = message => {
-  const s = JSON.parse(message.data);
-  at('count').textContent = s.n + (last && s.n !== last + 1 ? ' (after ' + last + '!)' : '');
-  last = s.n;
-  at('restarts').textContent = s.restarts;
-  at('rows').replaceChildren(...s.connections.map(c => {
-    const row = document.createElement('tr');
-    for (const [key, number] of [['peer'], ['phase'], ['doing'], ['done', 1], ['of', 1], ['held', 1]]) {
-      const cell = row.insertCell();
-      if (number) cell.className = 'n';
-      cell.textContent = number && c[key] !== null ? Number(c[key]).toLocaleString('en') : (c[key] ?? '');
-    }
-    return row;
-  }));
-};
-</script></body></html>
-)";
-
 }  // namespace http_server
