@@ -9,7 +9,7 @@
  * C linkage, usable from C and C++, from any number of threads. A C++ program gives the process its stack, and says who
  * polls it: <keepnet/posix_runtime.hpp>.
  *
- * Descriptors are the kernel's: each socket reserves an eventfd, which is readable when the socket is, so numbers never
+ * Descriptors are the kernel's: each socket reserves one that is readable when the socket is, so numbers never
  * collide and a foreign event loop can watch one for input. Close them with kn_close. kn_poll, kn_select and
  * kn_epoll_wait take descriptors of the kernel in the same set. kn_read, kn_readv, kn_write, kn_writev, kn_fcntl, kn_ioctl,
  * kn_close, kn_dup and kn_dup2 of a kernel descriptor are the kernel's calls; every other function answers it with ENOTSOCK,
@@ -20,6 +20,7 @@
 #define KEEPNET_POSIX_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -69,12 +71,21 @@ int kn_fcntl(int fd, int command, ...);
 int kn_ioctl(int fd, unsigned long request, ...);
 int kn_dup(int fd);
 int kn_dup2(int from, int to);
+int kn_dup3(int from, int to, int flags);
 
 int kn_poll(struct pollfd *descriptors, nfds_t count, int timeout_ms);
+/* The mask of signals is set and put back as one step with the sleep. */
+int kn_ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *signals);
 int kn_select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout);
+int kn_pselect(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, const struct timespec *timeout,
+               const sigset_t *signals);
+int kn_epoll_create(int size);
 int kn_epoll_create1(int flags);
 int kn_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int kn_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
+int kn_epoll_pwait(int epoll, struct epoll_event *events, int count, int timeout_ms, const sigset_t *signals);
+int kn_epoll_pwait2(int epoll, struct epoll_event *events, int count, const struct timespec *timeout,
+                    const sigset_t *signals);
 
 /* The persistent handle of a socket or an epoll set: the same 64-bit number names the same one after any number of restarts.
  * Of a socket it is the SocketHandle of its stack, and kn_adopt looks for it in the thread's stack (kn_attach).

@@ -10,10 +10,11 @@
 //     clock.stop();
 //
 // An embedder with a loop of its own implements Clock and calls turn() instead; so does one whose time is virtual.
-// One lock covers the stacks, the descriptors and every kn_ function; a thread that blocks gives it up and sleeps in a
-// futex of its own. Whoever calls a Stack of the runtime directly holds the lock, and calls turn() after.
+// One lock covers the stacks, the descriptors and every kn_ function; a thread that blocks gives it up and sleeps by
+// itself. Whoever calls a Stack of the runtime directly holds the lock, and calls turn() after.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -33,7 +34,33 @@ namespace keepnet::posix {
 
 class Runtime;
 struct Internals;
-using Lock = std::unique_lock<std::mutex>;
+
+/// The lock of a runtime. While a thread has it, the thread's signals wait and nobody cancels it: a signal handler never finds
+/// it taken by the thread that it interrupted, and no thread leaves what it guards half done. Signals that a thread sends to
+/// itself by a fault (SIGSEGV and its like) do not wait.
+class Mutex {
+  public:
+    Mutex() = default;
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
+    ~Mutex() = default;
+
+    void lock();
+    void unlock();
+
+    /// What the thread that has the lock had before.
+    struct Before {
+        sigset_t signals{};
+        int cancel = 0;
+    };
+
+  private:
+    friend class Rest;
+
+    std::mutex mutex_{};
+    Before before_{};
+};
+using Lock = std::unique_lock<Mutex>;
 
 /// A thread that sleeps in a call. All of it with the lock held.
 class Waiter {
@@ -42,8 +69,9 @@ class Waiter {
     [[nodiscard]] virtual bool is_woken() const = 0;
     /// When the call gives up; `never`: not.
     [[nodiscard]] virtual Instant deadline() const = 0;
-    /// Sleeps until woken, or for `real_time` (`never.ns`: no limit), with the lock given up: in a futex, or, where the call
-    /// waits for descriptors of the kernel too, in poll(2), whose news wakes it.
+    /// Sleeps until woken, or for `real_time` (`never.ns`: no limit), with the lock given up: on a semaphore, or, where the
+    /// call waits for descriptors of the kernel too, in poll(2), whose news wakes it. Here alone signal handlers run, and wake
+    /// it as they would on Linux (signal(7)); here alone the thread can be cancelled; and a handler may leave with siglongjmp().
     virtual void wait(Lock& lock, Duration real_time) = 0;
 
   protected:
@@ -73,7 +101,8 @@ class Clock {
     ~Clock() = default;
 };
 
-/// One for a process at a time. Clock and stacks outlive it; connections outlive it in the stacks.
+/// One for a process at a time. Clock and stacks outlive it; connections outlive it in the stacks. It is of the process that
+/// made it: in a child of fork() or vfork() every kn_ function is the kernel's, and the child may make a runtime of its own.
 class Runtime {
   public:
     explicit Runtime(Clock& clock);
@@ -119,7 +148,7 @@ class Runtime {
 };
 
 /// CLOCK_MONOTONIC, and a thread that turns the runtime: when a device's descriptor is readable, when the next deadline
-/// passes, and when a call asks for an earlier one.
+/// passes, and when a call asks for an earlier one. No signal is ever delivered to that thread.
 class RealTime final : public Clock {
   public:
     RealTime();

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "posix/internals.hpp"
+#include "posix/sleep.hpp"
 
 namespace keepnet::posix {
 
@@ -23,7 +23,9 @@ inline int fail(Error e) { return fail(errno_of(e)); }
 
 /// Can it be memory of a program? Null can: who needs more than that asks is_given().
 [[nodiscard]] bool is_user_memory(const void* at, std::size_t length);
-inline bool is_given(const void* at, std::size_t length) { return at != nullptr && is_user_memory(at, length); }
+inline bool is_given(const void* at, std::size_t length) {
+    return at != nullptr && is_user_memory(at, length);
+}
 
 /// The lock, for the time of one call.
 class Call {
@@ -46,12 +48,14 @@ class Call {
     /// When a call that starts now and takes at most `timeout` gives up; 0: never does.
     [[nodiscard]] Instant until(Duration timeout) const { return timeout.ns == 0 ? never : now() + timeout; }
 
-    /// The call changed something in a stack: it gets its turn. Before the result is given, with errno still to be set.
+    /// The call changed something in a stack: it gets its turn. Before the result is given, with errno still
+    /// to be set.
     void done() { turn(*in_); }
-    /// Sleeps until `file` has news. False: the deadline is over.
-    bool sleep(File& file, Instant deadline);
-    /// The same with a sleeper that the caller has put into the lists itself.
-    void sleep(Sleeper& sleeper);
+    /// Sleeps until `file` has news: 0. EAGAIN: the deadline is over. EINTR: a handler has run. `partly`: the
+    /// call has moved a part, so that any handler ends it.
+    int sleep(File& file, Instant deadline, bool partly = false);
+    /// The same with a sleeper that the caller has prepared itself. True: EINTR.
+    [[nodiscard]] bool sleep(Sleeper& sleeper);
 
   private:
     Internals* in_;
@@ -61,7 +65,8 @@ class Call {
 // --- addresses ---
 
 /// 0, or an errno value. AF_UNSPEC is told by `unspecified`, where the caller takes it.
-[[nodiscard]] int take_address(const sockaddr* address, socklen_t length, Endpoint& out, bool* unspecified = nullptr);
+[[nodiscard]] int take_address(const sockaddr* address, socklen_t length, Endpoint& out,
+                               bool* unspecified = nullptr);
 /// Can give_address() give? 0, or an errno value.
 [[nodiscard]] int check_room(const sockaddr* address, const socklen_t* length);
 /// As the kernel does: as much as there is room for, and the true length. 0, or an errno value.
@@ -71,6 +76,11 @@ class Call {
 [[nodiscard]] int take_pending(Socket& s);
 
 // --- parts of calls ---
+
+/// A longer time-out is as good as none.
+inline constexpr std::int64_t timeout_max_s = 1'000'000'000;
+/// Null: none. False: no time.
+[[nodiscard]] bool take_timeout(const timespec* given, std::optional<Duration>& out);
 
 ssize_t receive(Call& call, Socket& s, msghdr& message, int flags);
 ssize_t send(Call& call, Socket& s, const msghdr& message, int flags);

@@ -48,28 +48,36 @@ int control_socket(Socket& s, unsigned long request, void* argument) {
     if (!is_given(argument, sizeof(int))) return EFAULT;
     int& number = *static_cast<int*>(argument);
     switch (request) {
-        case FIONBIO: s.nonblocking = number != 0; return 0;
-        case FIOASYNC: return number == 0 ? 0 : ENOTTY;
-        case FIONREAD: return input_bytes(s, number);
-        case TIOCOUTQ: return output_bytes(s, false, number);
-        case SIOCOUTQNSD: return output_bytes(s, true, number);
+        case FIONBIO:
+            s.nonblocking = number != 0;
+            return 0;
+        case FIOASYNC:
+            return number == 0 ? 0 : ENOTTY;
+        case FIONREAD:
+            return input_bytes(s, number);
+        case TIOCOUTQ:
+            return output_bytes(s, false, number);
+        case SIOCOUTQNSD:
+            return output_bytes(s, true, number);
         case SIOCATMARK:
             if (!s.is_tcp()) return EINVAL;
             number = 0;
             return 0;
-        default: return ENOTTY;
+        default:
+            return ENOTTY;
     }
 }
 
 /// A new number for `file`, made by the kernel.
 int add_number(Internals& in, int made, const std::shared_ptr<File>& file) {
-    if (made >= 0) enter(in, made, file);
+    if (made < 0 || usable_number(made) < 0) return -1;
+    enter(in, made, file);
     return made;
 }
 
 int status_flags(const File& file) { return O_RDWR | (file.nonblocking ? O_NONBLOCK : 0); }
 
-void apply(const SavedSocket& saved, Socket& s) {
+void put_back(const SavedSocket& saved, Socket& s) {
     s.nonblocking = (saved.flags & 1) != 0;
     s.receive_shut = (saved.flags & 2) != 0;
     s.send_shut = (saved.flags & 4) != 0;
@@ -87,7 +95,8 @@ void apply(const SavedSocket& saved, Socket& s) {
 void join_sets(Internals& in, Socket& s) {
     for (const auto& [handle, set] : in.epolls) {
         for (const auto& [key, item] : set->items) {
-            if (item->socket != nullptr || item->handle != s.handle.raw || item->stack != s.host->number) continue;
+            if (item->socket != nullptr || item->handle != s.handle.raw || item->stack != s.host->number)
+                continue;
             item->socket = &s;
             s.watchers.push_back(item.get());
             if ((s.mask & item->events) != 0) queue_item(*item);
@@ -96,12 +105,16 @@ void join_sets(Internals& in, Socket& s) {
 }
 
 Dialogue dialogue_of(const SocketInfo& info) {
-    if (info.kind == SocketKind::udp) return info.remote.port != 0 ? Dialogue::connected : Dialogue::unconnected;
+    if (info.kind == SocketKind::udp)
+        return info.remote.port != 0 ? Dialogue::connected : Dialogue::unconnected;
     switch (info.phase) {
         case TcpPhase::syn_sent:
-        case TcpPhase::syn_received: return Dialogue::connecting;
-        case TcpPhase::listen: return Dialogue::unconnected;
-        default: return info.remote.port != 0 ? Dialogue::connected : Dialogue::unconnected;
+        case TcpPhase::syn_received:
+            return Dialogue::connecting;
+        case TcpPhase::listen:
+            return Dialogue::unconnected;
+        default:
+            return info.remote.port != 0 ? Dialogue::connected : Dialogue::unconnected;
     }
 }
 
@@ -121,7 +134,7 @@ int adopt_socket(Internals& in, SocketHandle handle) {
     s->dialogue = dialogue_of(*info);
     if (info->kind == SocketKind::udp) s->peer = info->remote;
     if (is_saved) {
-        apply(saved->second, *s);
+        put_back(saved->second, *s);
         in.saved_sockets.erase(saved);
     }
     look(*s, true);
@@ -157,6 +170,18 @@ int adopt_set(Internals& in, std::uint64_t handle) {
     return fd;
 }
 
+int duplicate_to(int from, int to, int flags) {
+    Call call;
+    const auto file = call.file(from);
+    const int made = ::dup3(from, to, flags);
+    if (made < 0 || !call) return made;
+    if (file == nullptr) {
+        if (forget(call.in(), to)) call.done();  // the kernel has closed what was there
+        return made;
+    }
+    return add_number(call.in(), made, file);
+}
+
 }  // namespace
 
 int keepnet::posix::make_duplicate(Internals& in, int fd) {
@@ -172,6 +197,7 @@ int kn_fcntl(int fd, int command, ...) {
     va_start(list, command);
     void* argument = va_arg(list, void*);
     va_end(list);
+    if (!is_ours(fd)) return ::fcntl(fd, command, argument);
     const auto number = static_cast<int>(reinterpret_cast<std::intptr_t>(argument));
     Call call;
     const auto file = call.file(fd);
@@ -180,13 +206,19 @@ int kn_fcntl(int fd, int command, ...) {
         return ::fcntl(fd, command, argument);
     }
     switch (command) {
-        case F_GETFL: return status_flags(*file);
-        case F_SETFL: file->nonblocking = (number & O_NONBLOCK) != 0; return 0;
+        case F_GETFL:
+            return status_flags(*file);
+        case F_SETFL:
+            file->nonblocking = (number & O_NONBLOCK) != 0;
+            return 0;
         case F_GETFD:
-        case F_SETFD: return ::fcntl(fd, command, number);
+        case F_SETFD:
+            return ::fcntl(fd, command, number);
         case F_DUPFD:
-        case F_DUPFD_CLOEXEC: return add_number(call.in(), ::fcntl(fd, command, number), file);
-        default: return fail(EINVAL);
+        case F_DUPFD_CLOEXEC:
+            return add_number(call.in(), ::fcntl(fd, command, number), file);
+        default:
+            return fail(EINVAL);
     }
 }
 
@@ -195,6 +227,7 @@ int kn_ioctl(int fd, unsigned long request, ...) {
     va_start(list, request);
     void* argument = va_arg(list, void*);
     va_end(list);
+    if (!is_ours(fd)) return ::ioctl(fd, request, argument);
     Call call;
     const auto file = call.file(fd);
     auto* s = dynamic_cast<Socket*>(file.get());
@@ -207,21 +240,19 @@ int kn_ioctl(int fd, unsigned long request, ...) {
 }
 
 int kn_dup(int fd) {
+    if (!is_ours(fd)) return ::dup(fd);
     const Call call;
     return call ? make_duplicate(call.in(), fd) : ::dup(fd);
 }
 
 int kn_dup2(int from, int to) {
-    Call call;
-    const auto file = call.file(from);
-    if (from == to) return ::dup2(from, to);
-    const int made = ::dup2(from, to);
-    if (made < 0 || !call) return made;
-    if (file == nullptr) {
-        if (forget(call.in(), to)) call.done();  // the kernel has closed what was there
-        return made;
-    }
-    return add_number(call.in(), made, file);
+    if (from == to || (!is_ours(from) && !is_ours(to))) return ::dup2(from, to);
+    return duplicate_to(from, to, 0);
+}
+
+int kn_dup3(int from, int to, int flags) {
+    if (from == to || (!is_ours(from) && !is_ours(to))) return ::dup3(from, to, flags);
+    return duplicate_to(from, to, flags);
 }
 
 uint64_t kn_handle(int fd) {

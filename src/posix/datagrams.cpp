@@ -36,7 +36,8 @@ int take_one(const cmsghdr& header, const std::uint8_t* data, std::size_t length
             if (length != sizeof number || number < -1 || number > 255) return EINVAL;
             how.traffic_class = static_cast<std::int16_t>(number);
             return 0;
-        default: return EINVAL;
+        default:
+            return EINVAL;
     }
 }
 
@@ -68,7 +69,8 @@ void give_control(const Socket& s, const ReceivedDatagram& d, msghdr& message) {
         add_control(message, used, room, IPV6_PKTINFO, info);
     }
     if (s.want_hop_limit) add_control(message, used, room, IPV6_HOPLIMIT, static_cast<int>(d.hop_limit));
-    if (s.want_traffic_class) add_control(message, used, room, IPV6_TCLASS, static_cast<int>(d.traffic_class));
+    if (s.want_traffic_class)
+        add_control(message, used, room, IPV6_TCLASS, static_cast<int>(d.traffic_class));
     message.msg_controllen = used;
 }
 
@@ -80,7 +82,8 @@ int take_control(const msghdr& message, SendDatagram& how, InterfaceIndex& inter
         cmsghdr header{};
         std::memcpy(&header, bytes + at, sizeof header);
         if (header.cmsg_len < sizeof header || header.cmsg_len > message.msg_controllen - at) return EINVAL;
-        const int error = take_one(header, bytes + at + CMSG_LEN(0), header.cmsg_len - CMSG_LEN(0), how, interface);
+        const int error =
+            take_one(header, bytes + at + CMSG_LEN(0), header.cmsg_len - CMSG_LEN(0), how, interface);
         if (error != 0) return error;
         const std::size_t step = CMSG_ALIGN(header.cmsg_len);
         if (step > message.msg_controllen - at) break;
@@ -108,7 +111,8 @@ ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& messa
             if (message.msg_name != nullptr) {
                 Endpoint source = d->source;
                 source.interface = d->interface;
-                static_cast<void>(give_address(source, static_cast<sockaddr*>(message.msg_name), &message.msg_namelen));
+                static_cast<void>(
+                    give_address(source, static_cast<sockaddr*>(message.msg_name), &message.msg_namelen));
             } else {
                 message.msg_namelen = 0;
             }
@@ -126,21 +130,34 @@ ssize_t receive_datagram(Call& call, Socket& s, const Parts& into, msghdr& messa
             return 0;
         }
         if (d.error() != Error::would_block) return fail(d.error());
-        if (!wait || !call.sleep(s, deadline)) return fail(EAGAIN);
+        if (const int slept = wait ? call.sleep(s, deadline) : EAGAIN; slept != 0) return fail(slept);
     }
 }
+
+namespace {
+
+/// One try, with memory for its time only. 0, or an errno value; EAGAIN: the ring was full.
+int try_send(Socket& s, const Parts& from, const SendDatagram& how) {
+    std::vector<std::uint8_t> payload;
+    for (const ByteView part : from.views(0)) payload.insert(payload.end(), part.begin(), part.end());
+    const auto sent = s.stack().send_datagram(s.handle, how, payload);
+    return sent ? 0 : errno_of(sent.error());
+}
+
+}  // namespace
 
 ssize_t send_datagram(Call& call, Socket& s, const Parts& from, const msghdr& message, int flags) {
     if (from.size() > 0xffff) return fail(EMSGSIZE);
     SendDatagram how;
     if (message.msg_name != nullptr) {
         bool unspecified = false;
-        const int error = take_address(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, how.destination,
-                                       &unspecified);
+        const int error = take_address(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen,
+                                       how.destination, &unspecified);
         if (error != 0) return fail(error);
         if (!unspecified && how.destination.port == 0) return fail(EINVAL);
         if (!unspecified && how.destination.address.is_unspecified()) how.destination.address = ipv6_loopback;
-        if (!unspecified && how.destination.address.is_link_local() && how.destination.interface == 0) return fail(EINVAL);
+        if (!unspecified && how.destination.address.is_link_local() && how.destination.interface == 0)
+            return fail(EINVAL);
         if (unspecified) how.destination = {};
     }
     if (how.destination.port == 0 && s.peer.port == 0) return fail(EDESTADDRREQ);
@@ -156,22 +173,20 @@ ssize_t send_datagram(Call& call, Socket& s, const Parts& from, const msghdr& me
     }
     if (s.send_shut) return fail(EPIPE);
     if (from.is_bad()) return fail(EFAULT);
-    std::vector<std::uint8_t> payload;
-    for (const ByteView part : from.views(0)) payload.insert(payload.end(), part.begin(), part.end());
     const bool wait = !s.nonblocking && (flags & MSG_DONTWAIT) == 0;
     const Instant deadline = call.until(s.send_timeout);
     for (;;) {
-        const auto sent = s.stack().send_datagram(s.handle, how, payload);
-        if (sent) break;
-        if (sent.error() != Error::would_block) return fail(sent.error());
+        const int error = try_send(s, from, how);
+        if (error == 0) break;
+        if (error != EAGAIN) return fail(error);
         call.done();  // the ring was full: its frames leave
-        if (!wait || !call.sleep(s, earlier(deadline, call.now() + milliseconds(1)))) {
-            if (!wait || call.now() >= deadline) return fail(EAGAIN);
-        }
+        if (!wait) return fail(EAGAIN);
+        const int slept = call.sleep(s, earlier(deadline, call.now() + milliseconds(1)));
+        if (slept == EINTR || (slept == EAGAIN && call.now() >= deadline)) return fail(slept);
     }
     call.done();
     look(s, false);
-    return static_cast<ssize_t>(payload.size());
+    return static_cast<ssize_t>(from.size());
 }
 
 }  // namespace keepnet::posix

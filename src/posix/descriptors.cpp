@@ -16,14 +16,30 @@ namespace {
 
 /// In the order in which a fresh socket takes them: send_policy comes after policy.
 constexpr std::array copied_options{
-    SocketOption::receive_buffer,    SocketOption::send_buffer,         SocketOption::no_delay,
-    SocketOption::cork,              SocketOption::quick_ack,           SocketOption::keep_alive,
-    SocketOption::keep_alive_idle,   SocketOption::keep_alive_interval, SocketOption::keep_alive_probes,
-    SocketOption::user_timeout,      SocketOption::linger,              SocketOption::max_segment,
-    SocketOption::hop_limit,         SocketOption::traffic_class,       SocketOption::reuse_address,
-    SocketOption::policy,            SocketOption::hold_output,         SocketOption::send_policy,
-    SocketOption::congestion,        SocketOption::ecn,                 SocketOption::reuse_port,
-    SocketOption::not_sent_low_water, SocketOption::multicast_hop_limit, SocketOption::multicast_loop,
+    SocketOption::receive_buffer,
+    SocketOption::send_buffer,
+    SocketOption::no_delay,
+    SocketOption::cork,
+    SocketOption::quick_ack,
+    SocketOption::keep_alive,
+    SocketOption::keep_alive_idle,
+    SocketOption::keep_alive_interval,
+    SocketOption::keep_alive_probes,
+    SocketOption::user_timeout,
+    SocketOption::linger,
+    SocketOption::max_segment,
+    SocketOption::hop_limit,
+    SocketOption::traffic_class,
+    SocketOption::reuse_address,
+    SocketOption::policy,
+    SocketOption::hold_output,
+    SocketOption::send_policy,
+    SocketOption::congestion,
+    SocketOption::ecn,
+    SocketOption::reuse_port,
+    SocketOption::not_sent_low_water,
+    SocketOption::multicast_hop_limit,
+    SocketOption::multicast_loop,
     SocketOption::multicast_interface,
 };
 
@@ -66,6 +82,7 @@ void enter(Internals& in, int fd, const std::shared_ptr<File>& file) {
     const auto at = static_cast<std::size_t>(fd);
     if (at >= in.files.size()) in.files.resize(at + 1);
     in.files[at] = file;
+    our_numbers[at / 64] |= std::uint64_t{1} << at % 64;
     file->descriptors.push_back(fd);
     if (ended) turn(in);
 }
@@ -73,17 +90,27 @@ void enter(Internals& in, int fd, const std::shared_ptr<File>& file) {
 bool forget(Internals& in, int fd) {
     const std::shared_ptr<File> file = find_file(in, fd);
     if (file == nullptr) return false;
-    in.files[static_cast<std::size_t>(fd)] = nullptr;
+    const auto at = static_cast<std::size_t>(fd);
+    in.files[at] = nullptr;
+    our_numbers[at / 64] &= ~(std::uint64_t{1} << at % 64);
     std::erase(file->descriptors, fd);
     if (!file->descriptors.empty()) return false;
     end(in, *file);
     return true;
 }
 
-int reserve_descriptor(bool close_on_exec) { return ::eventfd(0, EFD_NONBLOCK | (close_on_exec ? EFD_CLOEXEC : 0)); }
+int usable_number(int made) {
+    if (made < descriptors_max) return made;
+    ::close(made);
+    return fail(EMFILE);
+}
 
-std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, SocketHandle handle, SocketKind kind,
-                                     bool nonblocking) {
+int reserve_descriptor(bool close_on_exec) {
+    return usable_number(::epoll_create1(close_on_exec ? EPOLL_CLOEXEC : 0));
+}
+
+std::shared_ptr<Socket> enter_socket(Internals& in, int fd, kn_stack* host, SocketHandle handle,
+                                     SocketKind kind, bool nonblocking) {
     auto s = std::make_shared<Socket>();
     s->host = host;
     s->handle = handle;
@@ -163,38 +190,66 @@ bool is_user_memory(const void* at, std::size_t length) {
 
 int errno_of(Error e) {
     switch (e) {
-        case Error::invalid: return 0;
-        case Error::would_block: return EAGAIN;
-        case Error::stale_handle: return EBADF;
-        case Error::wrong_kind: return EOPNOTSUPP;
-        case Error::invalid_argument: return EINVAL;
-        case Error::invalid_state: return EINVAL;
-        case Error::not_connected: return ENOTCONN;
-        case Error::already_connected: return EISCONN;
-        case Error::in_progress: return EALREADY;
-        case Error::address_in_use: return EADDRINUSE;
-        case Error::address_not_available: return EADDRNOTAVAIL;
-        case Error::no_route: return ENETUNREACH;
-        case Error::no_ports: return EADDRNOTAVAIL;
-        case Error::no_memory: return ENOBUFS;
-        case Error::message_too_long: return EMSGSIZE;
-        case Error::connection_refused: return ECONNREFUSED;
-        case Error::connection_reset: return ECONNRESET;
-        case Error::connection_aborted: return ECONNABORTED;
-        case Error::timed_out: return ETIMEDOUT;
-        case Error::host_unreachable: return EHOSTUNREACH;
-        case Error::end_of_stream: return 0;
-        case Error::closed: return EPIPE;
-        case Error::address_gone: return ENETRESET;
-        case Error::dropped_by_policy: return ECONNRESET;
-        case Error::replay_diverged: return ECONNRESET;
-        case Error::no_device: return ENODEV;
-        default: return EIO;  // of snapshots and journals: no socket call gives them
+        case Error::invalid:
+            return 0;
+        case Error::would_block:
+            return EAGAIN;
+        case Error::stale_handle:
+            return EBADF;
+        case Error::wrong_kind:
+            return EOPNOTSUPP;
+        case Error::invalid_argument:
+            return EINVAL;
+        case Error::invalid_state:
+            return EINVAL;
+        case Error::not_connected:
+            return ENOTCONN;
+        case Error::already_connected:
+            return EISCONN;
+        case Error::in_progress:
+            return EALREADY;
+        case Error::address_in_use:
+            return EADDRINUSE;
+        case Error::address_not_available:
+            return EADDRNOTAVAIL;
+        case Error::no_route:
+            return ENETUNREACH;
+        case Error::no_ports:
+            return EADDRNOTAVAIL;
+        case Error::no_memory:
+            return ENOBUFS;
+        case Error::message_too_long:
+            return EMSGSIZE;
+        case Error::connection_refused:
+            return ECONNREFUSED;
+        case Error::connection_reset:
+            return ECONNRESET;
+        case Error::connection_aborted:
+            return ECONNABORTED;
+        case Error::timed_out:
+            return ETIMEDOUT;
+        case Error::host_unreachable:
+            return EHOSTUNREACH;
+        case Error::end_of_stream:
+            return 0;
+        case Error::closed:
+            return EPIPE;
+        case Error::address_gone:
+            return ENETRESET;
+        case Error::dropped_by_policy:
+            return ECONNRESET;
+        case Error::replay_diverged:
+            return ECONNRESET;
+        case Error::no_device:
+            return ENODEV;
+        default:
+            return EIO;  // of snapshots and journals: no socket call gives them
     }
 }
 
 int take_pending(Socket& s) {
-    if (const auto taken = s.stack().take_error(s.handle); taken && *taken != Error::invalid) s.pending = *taken;
+    if (const auto taken = s.stack().take_error(s.handle); taken && *taken != Error::invalid)
+        s.pending = *taken;
     const Error e = std::exchange(s.pending, Error::invalid);
     if (e == Error::connection_reset && s.is_tcp() && !s.send_shut) {
         // Linux's tcp_reset(): in CLOSE-WAIT it is a pipe without a reader.

@@ -22,19 +22,21 @@ std::uint32_t tcp_mask(const Socket& s, const Readiness& r, const SocketInfo& in
     const bool connecting = info.phase == TcpPhase::syn_sent;
     if (none || r.has(Readiness::hung_up)) mask |= EPOLLHUP;
     const bool never_connected = none && info.remote.port == 0;
-    const bool input_over =
-        s.receive_shut || r.has(Readiness::peer_closed) || (none && !never_connected);
+    const bool input_over = s.receive_shut || r.has(Readiness::peer_closed) || (none && !never_connected);
     if (input_over) mask |= input | EPOLLRDHUP;
     if (!connecting) {
         const std::uint32_t low_water = std::max<std::uint32_t>(s.low_water, 1);
-        if (info.receive_queue_bytes >= low_water || (info.receive_queue_bytes != 0 && info.receive_window == 0)) mask |= input;
+        if (info.receive_queue_bytes >= low_water ||
+            (info.receive_queue_bytes != 0 && info.receive_window == 0))
+            mask |= input;
         const auto buffer = s.stack().option(s.handle, SocketOption::send_buffer);
-        const bool send_over = !r.has(Readiness::writable) && (none || info.phase > TcpPhase::close_wait ||
-                                                               info.phase == TcpPhase::fin_wait_1 ||
-                                                               info.phase == TcpPhase::fin_wait_2);
+        const bool send_over = !r.has(Readiness::writable) &&
+                               (none || info.phase > TcpPhase::close_wait ||
+                                info.phase == TcpPhase::fin_wait_1 || info.phase == TcpPhase::fin_wait_2);
         // As Linux's sk_stream_is_writeable(): a third of the buffer is free.
         const auto most = static_cast<std::uint64_t>(buffer.value_or(0));
-        if (send_over || (r.has(Readiness::writable) && info.send_queue_bytes <= most - most / 3)) mask |= output;
+        if (send_over || (r.has(Readiness::writable) && info.send_queue_bytes <= most - most / 3))
+            mask |= output;
     }
     if (s.pending != Error::invalid || r.has(Readiness::error)) mask |= EPOLLERR;
     return mask;
@@ -51,16 +53,15 @@ std::uint32_t udp_mask(const Socket& s, const Readiness& r) {
     return mask;
 }
 
+/// The number is an epoll set, which cannot be written or read: what a child, or anybody, does with it is no
+/// news of ours.
 void signal(Socket& s, bool on) {
     if (s.signalled == on || s.descriptors.empty()) return;
+    const Internals* in = current();
+    if (in == nullptr) return;
     s.signalled = on;
-    const int fd = s.descriptors.front();
-    eventfd_t count = 0;
-    if (on) {
-        ::eventfd_write(fd, 1);
-    } else {
-        ::eventfd_read(fd, &count);
-    }
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+    ::epoll_ctl(s.descriptors.front(), on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, in->readable, &event);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +19,10 @@ struct RealTime::Thread {
     std::thread thread{};
     std::vector<pollfd> watched{};  ///< the first is `wake`
     int wake = -1;
-    Instant armed = never;          ///< until then it sleeps; with the lock
+    Instant armed = never;  ///< until then it sleeps; with the lock
     std::atomic<bool> running{false};
     std::atomic<bool> stopping{false};
+    int process = 0;  ///< whose it is
 
     void run(RealTime& clock, Runtime& runtime) {
         Lock lock = runtime.lock();
@@ -28,7 +31,8 @@ struct RealTime::Thread {
             const Instant next = runtime.turn();
             const Instant now = clock.now();
             armed = next;
-            const std::int64_t wait_ns = next == never ? seconds(3600).ns : std::max<std::int64_t>(0, (next - now).ns);
+            const std::int64_t wait_ns =
+                next == never ? seconds(3600).ns : std::max<std::int64_t>(0, (next - now).ns);
             const timespec timeout{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
             lock.unlock();
             ::ppoll(watched.data(), watched.size(), &timeout, nullptr);
@@ -56,12 +60,20 @@ void RealTime::start(Runtime& runtime, std::span<const int> devices) {
     t.watched.assign(1, {.fd = t.wake, .events = POLLIN, .revents = 0});
     for (const int fd : devices) t.watched.push_back({.fd = fd, .events = POLLIN, .revents = 0});
     t.running = true;
+    t.process = ::getpid();
+    // A program's handlers do not expect a thread that they do not know.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
     t.thread = std::thread([this, &runtime] { thread_->run(*this, runtime); });
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void RealTime::stop() {
     Thread& t = *thread_;
     if (!t.thread.joinable()) return;
+    if (t.process != ::getpid()) return t.thread.detach();  // a child: the thread is its parent's
     t.stopping = true;
     ::eventfd_write(t.wake, 1);
     t.thread.join();

@@ -1,5 +1,5 @@
 // The bytes of Runtime::save(): little-endian, "KNPX", a version, then sockets and epoll sets. A list of flags comes with each
-// socket, in one word (apply() in control.cpp reads it). What is read is hostile: all of it is checked before any of it counts.
+// socket, in one word (put_back() in control.cpp reads it). What is read is hostile: all of it is checked before any of it counts.
 #include "posix/saved.hpp"
 
 #include <algorithm>

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t backlog_max = 4096;
 
 int kind_of(int type, int protocol, SocketKind& kind) {
-    if (type < 0 || type >= 11) return EINVAL;  // SOCK_MAX
+    if (type < 0 || type >= 11) return EINVAL;           // SOCK_MAX
     if (protocol < 0 || protocol >= 263) return EINVAL;  // IPPROTO_MAX
     switch (type) {
         case SOCK_STREAM:
@@ -25,7 +25,8 @@ int kind_of(int type, int protocol, SocketKind& kind) {
         case SOCK_DGRAM:
             kind = SocketKind::udp;
             return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
-        default: return ESOCKTNOSUPPORT;
+        default:
+            return ESOCKTNOSUPPORT;
     }
 }
 
@@ -55,7 +56,8 @@ int wait_connected(Call& call, Socket& s) {
     for (;;) {
         const int done = finish_connect(call.in(), s);
         if (done != EINPROGRESS) return done;
-        if (!call.sleep(s, deadline)) return EINPROGRESS;
+        const int slept = call.sleep(s, deadline);
+        if (slept != 0) return slept == EAGAIN ? EINPROGRESS : slept;
     }
 }
 
@@ -103,7 +105,8 @@ int disconnect(Call& call, Socket& s) {
 
 int result(int error) { return error == 0 ? 0 : fail(error); }
 
-/// One that waits, under a number that it can have: without one it goes on waiting, as on Linux. -1 and errno.
+/// One that waits, under a number that it can have: without one it goes on waiting, as on Linux. -1 and
+/// errno.
 int take_waiting(Call& call, Socket& s, int flags, Endpoint& peer) {
     const auto r = s.stack().readiness(s.handle);
     if (!r || !r->has(Readiness::readable)) return fail(r ? EAGAIN : errno_of(r.error()));
@@ -117,7 +120,8 @@ int take_waiting(Call& call, Socket& s, int flags, Endpoint& peer) {
     }
     const auto info = s.stack().info(*accepted);
     peer = info ? info->remote : Endpoint{};
-    const auto made = enter_socket(call.in(), fd, s.host, *accepted, SocketKind::tcp, (flags & SOCK_NONBLOCK) != 0);
+    const auto made =
+        enter_socket(call.in(), fd, s.host, *accepted, SocketKind::tcp, (flags & SOCK_NONBLOCK) != 0);
     made->dialogue = Dialogue::connected;
     made->low_water = s.low_water;
     made->receive_timeout = s.receive_timeout;
@@ -132,7 +136,8 @@ int accept_one(Call& call, Socket& s, int flags, Endpoint& peer) {
         if (phase_of(s) != TcpPhase::listen) return fail(EINVAL);
         const int fd = take_waiting(call, s, flags, peer);
         if (fd >= 0 || errno != EAGAIN) return fd;
-        if (s.nonblocking || !call.sleep(s, deadline)) return fail(EAGAIN);
+        if (s.nonblocking) return fail(EAGAIN);
+        if (const int slept = call.sleep(s, deadline); slept != 0) return fail(slept);
     }
 }
 
@@ -184,8 +189,10 @@ void keepnet::posix::await_last_bytes(Call& call, Socket& s) {
     call.done();
     for (const Instant deadline = call.until({*wanted});;) {
         const TcpPhase phase = phase_of(s);
-        if (phase != TcpPhase::fin_wait_1 && phase != TcpPhase::closing && phase != TcpPhase::last_ack) return;
-        if (!call.sleep(s, deadline)) return;
+        if (phase != TcpPhase::fin_wait_1 && phase != TcpPhase::closing && phase != TcpPhase::last_ack)
+            return;
+        if (call.sleep(s, deadline, true) != 0)
+            return;  // a signal ends the wait, and the call does not say so
     }
 }
 
@@ -232,7 +239,8 @@ int kn_listen(int fd, int backlog) {
     if (s == nullptr) return -1;
     if (!s->is_tcp()) return fail(EOPNOTSUPP);
     const TcpPhase phase = phase_of(*s);
-    if (s->dialogue != Dialogue::unconnected || (phase != TcpPhase::closed && phase != TcpPhase::listen)) return fail(EINVAL);
+    if (s->dialogue != Dialogue::unconnected || (phase != TcpPhase::closed && phase != TcpPhase::listen))
+        return fail(EINVAL);
     // Linux's queue is full when it holds more than the backlog.
     const std::uint32_t most = std::min(static_cast<std::uint32_t>(backlog), backlog_max) + 1;
     const auto listening = s->stack().listen(s->handle, most);
@@ -250,7 +258,8 @@ int kn_accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
     if (!s->is_tcp()) return fail(EOPNOTSUPP);
-    if (const int error = address != nullptr ? check_room(address, length) : 0; error != 0) return fail(error);
+    if (const int error = address != nullptr ? check_room(address, length) : 0; error != 0)
+        return fail(error);
     Endpoint peer;
     const int made = accept_one(call, *s, flags, peer);
     if (made >= 0 && address != nullptr) static_cast<void>(give_address(peer, address, length));
@@ -281,13 +290,15 @@ int kn_shutdown(int fd, int how) {
 }
 
 int kn_close(int fd) {
+    if (!is_ours(fd)) return ::close(fd);
     Call call;
     const auto file = call.file(fd);
     if (file == nullptr) {
         call.release();
         return ::close(fd);
     }
-    if (auto* s = dynamic_cast<Socket*>(file.get()); s != nullptr && s->descriptors.size() == 1) await_last_bytes(call, *s);
+    if (auto* s = dynamic_cast<Socket*>(file.get()); s != nullptr && s->descriptors.size() == 1)
+        await_last_bytes(call, *s);
     if (call.file(fd) != file) return fail(EBADF);  // another thread was faster
     forget(call.in(), fd);
     ::close(fd);
@@ -310,9 +321,10 @@ int kn_getpeername(int fd, sockaddr* address, socklen_t* length) {
     if (s == nullptr) return -1;
     const auto info = s->stack().info(s->handle);
     if (!info) return fail(info.error());
-    const bool none = s->is_tcp() ? info->phase == TcpPhase::closed || info->phase == TcpPhase::listen ||
-                                        info->phase == TcpPhase::syn_sent || info->phase == TcpPhase::time_wait
-                                  : s->peer.port == 0;
+    const bool none = s->is_tcp()
+                          ? info->phase == TcpPhase::closed || info->phase == TcpPhase::listen ||
+                                info->phase == TcpPhase::syn_sent || info->phase == TcpPhase::time_wait
+                          : s->peer.port == 0;
     if (none) return fail(ENOTCONN);
     return result(give_address(info->remote, address, length));
 }

@@ -19,7 +19,13 @@ int Parts::take(const iovec* parts, std::size_t count) {
         length = std::min(length, transfer_bytes_max - size_);
         if (length == 0) continue;
         bad_ = bad_ || parts[i].iov_base == nullptr;
-        parts_.emplace_back(static_cast<std::uint8_t*>(parts[i].iov_base), length);
+        const MutableBytes part(static_cast<std::uint8_t*>(parts[i].iov_base), length);
+        if (count_ == few_.size() && many_.empty()) many_.assign(few_.begin(), few_.end());
+        if (many_.empty()) {
+            few_[count_++] = part;
+        } else {
+            many_.push_back(part);
+        }
         size_ += length;
     }
     return 0;
@@ -27,7 +33,7 @@ int Parts::take(const iovec* parts, std::size_t count) {
 
 std::size_t Parts::put(std::size_t offset, ByteView from) const {
     std::size_t copied = 0;
-    for (const MutableBytes part : parts_) {
+    for (const MutableBytes part : parts()) {
         if (offset >= part.size()) {
             offset -= part.size();
             continue;
@@ -43,7 +49,7 @@ std::size_t Parts::put(std::size_t offset, ByteView from) const {
 
 std::vector<ByteView> Parts::views(std::size_t offset) const {
     std::vector<ByteView> out;
-    for (const MutableBytes part : parts_) {
+    for (const MutableBytes part : parts()) {
         if (offset < part.size()) out.emplace_back(part.subspan(offset));
         offset -= std::min(offset, part.size());
     }
@@ -51,7 +57,7 @@ std::vector<ByteView> Parts::views(std::size_t offset) const {
 }
 
 MutableBytes Parts::stretch(std::size_t offset) const {
-    for (const MutableBytes part : parts_) {
+    for (const MutableBytes part : parts()) {
         if (offset < part.size()) return part.subspan(offset);
         offset -= part.size();
     }
@@ -69,12 +75,14 @@ int why_not_readable(Socket& s, Error e) {
     if (info->phase == TcpPhase::listen) return ENOTCONN;
     if (info->phase == TcpPhase::syn_sent || info->phase == TcpPhase::syn_received) return EAGAIN;
     if (const int pending = take_pending(s); pending != 0) return pending;
-    if (s.receive_shut || s.dialogue != Dialogue::unconnected) return 0;  // the error was told: now it is the end
+    if (s.receive_shut || s.dialogue != Dialogue::unconnected)
+        return 0;  // the error was told: now it is the end
     return ENOTCONN;
 }
 
 /// Reads what is there, without waiting. Bytes, or an errno value as Error.
-std::size_t take_some(Socket& s, const Parts& into, std::size_t offset, std::size_t most, bool discard, Error& why) {
+std::size_t take_some(Socket& s, const Parts& into, std::size_t offset, std::size_t most, bool discard,
+                      Error& why) {
     Stack& stack = s.stack();
     std::size_t taken = 0;
     while (taken < most) {
@@ -105,7 +113,8 @@ std::size_t take_some(Socket& s, const Parts& into, std::size_t offset, std::siz
 }
 
 /// MSG_PEEK: from `offset` of the queue on.
-std::size_t look_at_some(Socket& s, const Parts& into, std::size_t offset, std::size_t most, bool discard, Error& why) {
+std::size_t look_at_some(Socket& s, const Parts& into, std::size_t offset, std::size_t most, bool discard,
+                         Error& why) {
     std::size_t seen = 0;
     while (seen < most) {
         std::array<ByteView, 64> views;
@@ -137,13 +146,15 @@ ssize_t receive_stream(Call& call, Socket& s, const Parts& into, int flags) {
     if ((flags & MSG_ERRQUEUE) != 0) return fail(EAGAIN);  // there is no queue of errors
     const std::size_t wanted = into.size();
     const bool discard = (flags & MSG_TRUNC) != 0;
-    const std::size_t enough =
-        (flags & MSG_WAITALL) != 0 ? wanted : std::max<std::size_t>(1, std::min<std::size_t>(wanted, s.low_water));
+    const std::size_t enough = (flags & MSG_WAITALL) != 0
+                                   ? wanted
+                                   : std::max<std::size_t>(1, std::min<std::size_t>(wanted, s.low_water));
     const bool wait = !s.nonblocking && (flags & MSG_DONTWAIT) == 0;
     const Instant deadline = call.until(s.receive_timeout);
     std::size_t got = 0;
     for (;;) {
-        if (has_input(s) && into.is_bad() && !discard) return got != 0 ? static_cast<ssize_t>(got) : fail(EFAULT);
+        if (has_input(s) && into.is_bad() && !discard)
+            return got != 0 ? static_cast<ssize_t>(got) : fail(EFAULT);
         if (wanted == 0 && has_input(s)) return 0;
         Error why = Error::would_block;
         if (wanted == 0) {
@@ -162,14 +173,16 @@ ssize_t receive_stream(Call& call, Socket& s, const Parts& into, int flags) {
             }
         }
         if (got >= enough) return static_cast<ssize_t>(got);
-        if (got != 0 && (why != Error::would_block || s.receive_shut || !wait)) return static_cast<ssize_t>(got);
+        if (got != 0 && (why != Error::would_block || s.receive_shut || !wait))
+            return static_cast<ssize_t>(got);
         const int reason = why_not_readable(s, why);
         if (reason == 0) return static_cast<ssize_t>(got);
         if (reason != EAGAIN) {
             look(s, false);
             return fail(reason);
         }
-        if (!wait || !call.sleep(s, deadline)) return got != 0 ? static_cast<ssize_t>(got) : fail(EAGAIN);
+        const int slept = wait ? call.sleep(s, deadline, got != 0) : EAGAIN;
+        if (slept != 0) return got != 0 ? static_cast<ssize_t>(got) : fail(slept);
     }
 }
 
@@ -214,7 +227,8 @@ ssize_t send_stream(Call& call, Socket& s, const Parts& from, int flags) {
             look(s, false);
             return fail(reason);
         }
-        if (!wait || !call.sleep(s, deadline)) return sent != 0 ? static_cast<ssize_t>(sent) : fail(EAGAIN);
+        const int slept = wait ? call.sleep(s, deadline, sent != 0) : EAGAIN;
+        if (slept != 0) return sent != 0 ? static_cast<ssize_t>(sent) : fail(slept);
     }
 }
 
@@ -292,6 +306,7 @@ iovec part_of(const void* buffer, std::size_t length) {
 extern "C" {
 
 ssize_t kn_readv(int fd, const iovec* parts, int count) {
+    if (!is_ours(fd)) return ::readv(fd, parts, count);
     Call call;
     const auto f = call.file(fd);
     if (f == nullptr) {
@@ -309,6 +324,7 @@ ssize_t kn_readv(int fd, const iovec* parts, int count) {
 }
 
 ssize_t kn_read(int fd, void* buffer, size_t length) {
+    if (!is_ours(fd)) return ::read(fd, buffer, length);
     {
         const Call call;
         if (call.file(fd) != nullptr && !is_user_memory(buffer, length)) return fail(EFAULT);
@@ -326,7 +342,8 @@ ssize_t kn_recvmsg(int fd, msghdr* message, int flags) {
     return receive(call, *s, *message, flags);
 }
 
-ssize_t kn_recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address, socklen_t* address_length) {
+ssize_t kn_recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
+                    socklen_t* address_length) {
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -346,6 +363,7 @@ ssize_t kn_recv(int fd, void* buffer, size_t length, int flags) {
 }
 
 ssize_t kn_writev(int fd, const iovec* parts, int count) {
+    if (!is_ours(fd)) return ::writev(fd, parts, count);
     Call call;
     const auto f = call.file(fd);
     if (f == nullptr) {
@@ -364,6 +382,7 @@ ssize_t kn_writev(int fd, const iovec* parts, int count) {
 
 /// Not kn_writev(): no bytes are an empty datagram.
 ssize_t kn_write(int fd, const void* buffer, size_t length) {
+    if (!is_ours(fd)) return ::write(fd, buffer, length);
     Call call;
     const auto f = call.file(fd);
     if (f == nullptr) {
@@ -386,11 +405,13 @@ ssize_t kn_sendmsg(int fd, const msghdr* message, int flags) {
     return send(call, *s, *message, flags);
 }
 
-ssize_t kn_sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address, socklen_t address_length) {
+ssize_t kn_sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
+                  socklen_t address_length) {
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
-    if (address != nullptr && (static_cast<int>(address_length) < 0 || address_length > sizeof(sockaddr_storage)))
+    if (address != nullptr &&
+        (static_cast<int>(address_length) < 0 || address_length > sizeof(sockaddr_storage)))
         return fail(EINVAL);
     const iovec part = part_of(buffer, length);
     msghdr m = message_of(&part, 1);

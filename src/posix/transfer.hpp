@@ -18,7 +18,8 @@ class Parts {
     [[nodiscard]] int take(const iovec* parts, std::size_t count);
 
     [[nodiscard]] std::size_t size() const { return size_; }
-    /// Is a part that holds bytes not the program's memory? (looked at when there is something to copy, as the kernel does)
+    /// Is a part that holds bytes not the program's memory? (looked at when there is something to copy, as
+    /// the kernel does)
     [[nodiscard]] bool is_bad() const { return bad_; }
     /// Copies to the parts, behind the first `offset` bytes; returns how many had room.
     std::size_t put(std::size_t offset, ByteView from) const;
@@ -28,7 +29,14 @@ class Parts {
     [[nodiscard]] MutableBytes stretch(std::size_t offset) const;
 
   private:
-    std::vector<MutableBytes> parts_{};
+    [[nodiscard]] std::span<const MutableBytes> parts() const {
+        return many_.empty() ? std::span(few_).first(count_) : std::span(many_);
+    }
+
+    // Most calls have few, and take no memory: nothing is lost when siglongjmp() leaves them.
+    std::array<MutableBytes, 8> few_{};
+    std::size_t count_ = 0;
+    std::vector<MutableBytes> many_{};
     std::size_t size_ = 0;
     bool bad_ = false;
 };

@@ -1,4 +1,5 @@
-// A process with two stacks on one wire in memory, under a clock that jumps: whoever sleeps moves time on. Nothing here waits.
+// A process with two stacks on one wire in memory, under a clock that jumps: whoever sleeps moves time on.
+// Nothing here waits.
 #pragma once
 
 #include <cerrno>
@@ -13,11 +14,12 @@
 #include <vector>
 
 #include <netinet/in.h>
+#include <signal.h>
 
 #include <catch2/catch_test_macros.hpp>
 
-#include <keepnet/drivers/memory/memory_link.hpp>
 #include <keepnet/posix.h>
+#include <keepnet/drivers/memory/memory_link.hpp>
 #include <keepnet/posix_runtime.hpp>
 #include <keepnet/stack.hpp>
 
@@ -25,7 +27,8 @@ namespace test {
 
 using namespace keepnet;
 
-/// One thread does everything: a call that blocks moves time to the next deadline, and runs what was planned for then.
+/// One thread does everything: a call that blocks moves time to the next deadline, and runs what was planned
+/// for then.
 class VirtualClock final : public posix::Clock {
   public:
     Instant now() override { return now_; }
@@ -34,7 +37,7 @@ class VirtualClock final : public posix::Clock {
         while (!waiter.is_woken() && now_ < waiter.deadline()) {
             const Instant planned = plans_.empty() ? never : plans_.begin()->first;
             const Instant to = earlier(earlier(next_, waiter.deadline()), planned);
-            REQUIRE(to != never);  // it would sleep for ever
+            REQUIRE(to != never);            // it would sleep for ever
             waiter.wait(lock, Duration{0});  // the kernel's descriptors
             if (waiter.is_woken()) return;
             now_ = later(now_, to);
@@ -43,7 +46,13 @@ class VirtualClock final : public posix::Clock {
         }
     }
     /// `what`, which calls kn_ functions, happens when time comes to `after` from now.
-    void plan(Duration after, std::function<void()> what) { plans_.emplace(now_ + after, std::move(what)); }
+    void plan(Duration after, std::function<void()> what) {
+        plans_.emplace(now_ + after, Plan{std::move(what)});
+    }
+    /// The signal comes to the thread that sleeps then.
+    void plan_signal(Duration after, int signal) {
+        plans_.emplace(now_ + after, Plan{[signal] { ::raise(signal); }, true});
+    }
     /// Nothing is called for a while.
     void pass(Duration time) {
         posix::Lock lock = runtime->lock();
@@ -60,19 +69,24 @@ class VirtualClock final : public posix::Clock {
     posix::Runtime* runtime = nullptr;
 
   private:
+    struct Plan {
+        std::function<void()> what;
+        bool asleep = false;  ///< its signals wait for the sleeper
+    };
+
     void run_plans(posix::Lock& lock) {
         while (!plans_.empty() && plans_.begin()->first <= now_) {
-            const auto what = std::move(plans_.begin()->second);
+            const Plan plan = std::move(plans_.begin()->second);
             plans_.erase(plans_.begin());
-            lock.unlock();
-            what();
-            lock.lock();
+            if (!plan.asleep) lock.unlock();
+            plan.what();
+            if (!plan.asleep) lock.lock();
         }
     }
 
     Instant now_{seconds(1000).ns};
     Instant next_ = never;
-    std::multimap<Instant, std::function<void()>> plans_{};
+    std::multimap<Instant, Plan> plans_{};
 };
 
 struct FreeDeleter {
@@ -96,12 +110,14 @@ inline StackConfig small_config() {
 /// A stack with memory of its own.
 struct Host {
     Host(std::uint8_t number, LinkDevice& device, Instant now, const StackConfig& with = small_config())
-        : config(with), bytes(Stack::arena_bytes(config)),
+        : config(with),
+          bytes(Stack::arena_bytes(config)),
           memory(static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096))),
           stack(create(number, now)) {
         const auto interface = stack.attach_device(device, {});
         REQUIRE(interface.has_value());
-        REQUIRE(stack.add_address(*interface, Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, number}), 64).has_value());
+        REQUIRE(stack.add_address(*interface, Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, number}), 64)
+                    .has_value());
     }
 
     StackConfig config;
@@ -190,13 +206,13 @@ struct Pair {
 };
 
 /// Did the call fail with `error`?
-#define CHECK_ERRNO(call, error)     \
-    do {                             \
-        errno = 0;                   \
-        const auto got = (call);     \
-        const int said = errno;      \
-        CHECK(got == -1);            \
-        CHECK(said == (error));      \
+#define CHECK_ERRNO(call, error) \
+    do {                         \
+        errno = 0;               \
+        const auto got = (call); \
+        const int said = errno;  \
+        CHECK(got == -1);        \
+        CHECK(said == (error));  \
     } while (false)
 
 }  // namespace test

@@ -44,6 +44,11 @@ struct Api {
     int (*epoll_create1)(int);
     int (*epoll_ctl)(int, int, int, epoll_event*);
     int (*epoll_wait)(int, epoll_event*, int, int);
+    int (*ppoll)(pollfd*, nfds_t, const timespec*, const sigset_t*);
+    int (*pselect)(int, fd_set*, fd_set*, fd_set*, const timespec*, const sigset_t*);
+    int (*epoll_pwait)(int, epoll_event*, int, int, const sigset_t*);
+    int (*epoll_pwait2)(int, epoll_event*, int, const timespec*, const sigset_t*);
+    int (*dup3)(int, int, int);
 };
 const Api& kernel_api();
 const Api& keepnet_api();
@@ -174,6 +179,8 @@ class Play {
 
     const Api& api;
     std::function<void()> settle;
+    /// SIGALRM comes to this thread while it sleeps in the call that follows.
+    std::function<void()> interrupt{};
     std::vector<std::string> lines{};
 
   private:

@@ -184,7 +184,7 @@ TEST_CASE("posix: SO_LINGER of 0 resets") {
     CHECK_ERRNO(kn_write(pair.server, &byte, 1), EPIPE);
 }
 
-TEST_CASE("posix: the eventfd behind a socket is readable when the socket is") {
+TEST_CASE("posix: the number of a socket is readable when the socket is, and what is written to it is no news") {
     Rig rig;
     const Pair pair(rig);
     const auto readable = [](int fd) {
@@ -199,6 +199,8 @@ TEST_CASE("posix: the eventfd behind a socket is readable when the socket is") {
     REQUIRE(kn_read(pair.server, &byte, 1) == 1);
     CHECK(readable(pair.server));
     REQUIRE(kn_read(pair.server, &byte, 1) == 1);
+    CHECK_FALSE(readable(pair.server));
+    CHECK_ERRNO(::write(pair.server, "12345678", 8), EINVAL);
     CHECK_FALSE(readable(pair.server));
     const int more = kn_dup(pair.server);
     REQUIRE(kn_write(pair.client, "c", 1) == 1);
@@ -316,6 +318,7 @@ TEST_CASE("posix: without a descriptor left to be woken by, no call sleeps") {
     fd_set in;
     FD_ZERO(&in);
     FD_SET(pipe[0], &in);
+    FD_SET(pair.server, &in);  // of the kernel's alone it would be the kernel's call
     timeval soon{.tv_sec = 1, .tv_usec = 0};
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -323,7 +326,7 @@ TEST_CASE("posix: without a descriptor left to be woken by, no call sleeps") {
     none.rlim_cur = 3;
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
     CHECK_ERRNO(kn_epoll_wait(set, &event, 1, 1000), ENOMEM);
-    CHECK_ERRNO(kn_select(pipe[0] + 1, &in, nullptr, nullptr, &soon), ENOMEM);
+    CHECK_ERRNO(kn_select(std::max(pipe[0], pair.server) + 1, &in, nullptr, nullptr, &soon), ENOMEM);
     CHECK(kn_epoll_wait(set, &event, 1, 0) == 0);
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
     none.rlim_cur = static_cast<rlim_t>(std::max({pipe[1], set, pair.server})) + 1;

@@ -55,7 +55,7 @@ class VirtualTime final : public posix::Clock {
     struct Sleeper {
         posix::Waiter& waiter;
         bool awake = false;
-        std::condition_variable wake{};
+        std::condition_variable_any wake{};
     };
     void wake(Sleeper& sleeper);
     void wake_expired();
@@ -64,7 +64,7 @@ class VirtualTime final : public posix::Clock {
     std::thread::id driver_;
     posix::Runtime* runtime_ = nullptr;
     unsigned running_ = 0;  ///< calls on other threads that do not sleep
-    std::condition_variable idle_{};
+    std::condition_variable_any idle_{};
     std::list<Sleeper> sleepers_{};
 };
 
