@@ -45,6 +45,7 @@ foreach(library ${libraries})
         string(PREPEND KEEPNET_PC_LIBS "-l${library} ")
     endif()
 endforeach()
+string(PREPEND KEEPNET_PC_LIBS "-Wl,-u,keepnet_assertion_is_printed ")
 string(APPEND KEEPNET_PC_LIBS "-lstdc++ -lm")
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/keepnet-config.cmake.in

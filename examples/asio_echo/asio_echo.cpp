@@ -1,74 +1,103 @@
-// An echo server in coroutines, on a TAP interface:
+// An echo server in coroutines whose connections survive kill -9. Start it again with the same arguments and every one
+// goes on:
 //
 //     asio_echo echo0 fd00::2 &
-//     ip -6 address add fd00::1/64 dev echo0
+//     ip -6 address add fd00::1/64 dev echo0 nodad
 //     nc fd00::2 7
 #include <array>
 #include <csignal>
-#include <cstdlib>
 #include <iostream>
-#include <memory>
-#include <random>
+#include <vector>
 
 #include <boost/asio.hpp>
 
 #include <keepnet/asio/tcp.hpp>
-#include <keepnet/drivers/tap/tap.hpp>
+#include <keepnet/hosted/host.hpp>
 
 namespace net = boost::asio;
+namespace hosted = keepnet::hosted;
 using keepnet::asio::tcp;
 
-net::awaitable<void> echo(tcp::socket socket) try {
-    std::array<char, 16384> data;
+// A buffer of a coroutine's own would be lost with the process: what async_read_some has taken is in no snapshot. So the
+// bytes stay where they are, in the stack, until they can be sent, and change sides in one piece.
+std::expected<void, keepnet::Error> relay(keepnet::Stack& stack, keepnet::SocketHandle socket) {
+    std::array<keepnet::ByteView, 16> views;
     for (;;) {
-        const auto bytes = co_await socket.async_read_some(net::buffer(data), net::use_awaitable);
-        co_await net::async_write(socket, net::buffer(data, bytes), net::use_awaitable);
+        const auto count = stack.peek(socket, views);
+        if (!count) return std::unexpected(count.error());
+        const auto sent = stack.send(socket, std::span(views).first(*count));
+        if (!sent) return std::unexpected(sent.error());
+        if (const auto taken = stack.consume(socket, *sent); !taken) return taken;
     }
-} catch (const boost::system::system_error& end) {
-    if (end.code() != net::error::eof) std::cerr << "connection: " << end.code().message() << '\n';
 }
 
-net::awaitable<void> serve(tcp::acceptor acceptor) {
+net::awaitable<void> echo(keepnet::asio::context& context, tcp::socket socket) try {
+    for (;;) {
+        co_await socket.async_wait(tcp::socket::wait_read, net::use_awaitable);
+        co_await socket.async_wait(tcp::socket::wait_write, net::use_awaitable);
+        const auto done = relay(context.stack(), socket.native_handle());
+        context.wake();
+        if (!done && done.error() == keepnet::Error::end_of_stream) co_return;
+        if (!done && done.error() != keepnet::Error::would_block)
+            throw boost::system::system_error(keepnet::asio::to_error_code(done.error()));
+    }
+} catch (const boost::system::system_error& end) {
+    std::cerr << "connection: " << end.code().message() << '\n';
+}
+
+net::awaitable<void> serve(keepnet::asio::context& context, tcp::acceptor acceptor) {
     for (;;) {
         auto socket = co_await acceptor.async_accept(net::use_awaitable);
-        std::cerr << "connection from " << socket.remote_endpoint() << '\n';
-        net::co_spawn(acceptor.get_executor(), echo(std::move(socket)), net::detached);
+        net::co_spawn(acceptor.get_executor(), echo(context, std::move(socket)), net::detached);
+    }
+}
+
+// What was there before: each connection again has a coroutine, the listener is found by its port.
+void resume(keepnet::asio::context& context, net::io_context& io) {
+    auto& stack = context.stack();
+    std::vector<keepnet::SocketHandle> all;
+    for (auto socket = stack.next_socket({}); socket; socket = stack.next_socket(socket)) all.push_back(socket);
+    for (const auto socket : all) {
+        const auto info = stack.info(socket);
+        if (info && info->phase != keepnet::TcpPhase::listen)
+            net::co_spawn(io, echo(context, tcp::socket(context, socket)), net::detached);
     }
 }
 
 int main(int argc, char** argv) {
-    const auto address =
-        argc == 3 ? keepnet::parse_ipv6(argv[2]) : std::unexpected(keepnet::Error::invalid_argument);
-    if (!address) {
-        std::cerr << "usage: asio_echo INTERFACE IPV6-ADDRESS\n";
-        return 2;
-    }
-    auto tap = keepnet::drivers::TapDevice::open(
-        {.name = argv[1], .mac = {{2, 0x6b, 0x6e, 0, 0, 7}}, .bring_up = true});
-    if (!tap) {
-        std::cerr << "asio_echo: " << tap.error().message << '\n';
-        return 1;
-    }
+    const hosted::MainOptions options{.name = "asio_echo",
+                                      .usage = "usage: asio_echo TAP-INTERFACE IPV6-ADDRESS [STATE-DIRECTORY]"};
+    return hosted::run_main(argc, argv, options, [](auto arguments) -> hosted::Result<> {
+        if (arguments.size() != 2 && arguments.size() != 3)
+            return hosted::wrong_usage("two or three arguments are needed; --help names them");
+        const std::string tap(arguments[0]), address(arguments[1]);
+        const std::string state(arguments.size() == 3 ? arguments[2] : "asio_echo-state");
+        auto opened = hosted::Host::open(
+            {.name = "asio_echo",
+             .state = state,
+             .network = {.tap = tap, .address = address, .bring_up = true},
+             .catch_signals = false});
+        if (!opened) return std::unexpected(opened.error());
+        auto& host = **opened;
 
-    const keepnet::StackConfig config;
-    const auto bytes = keepnet::Stack::arena_bytes(config) / 4096 * 4096 + 4096;
-    const std::unique_ptr<void, decltype(&std::free)> arena(std::aligned_alloc(4096, bytes), &std::free);
-    keepnet::CreateOptions options{.now = keepnet::asio::context::steady_now()};
-    std::random_device random;
-    for (auto& octet : options.entropy) octet = static_cast<std::uint8_t>(random());
-    auto stack = keepnet::Stack::create({static_cast<std::byte*>(arena.get()), bytes}, config, options);
-    if (!stack) {
-        std::cerr << "asio_echo: " << name(stack.error()) << '\n';
-        return 1;
-    }
-    stack->add_address(*stack->attach_device(**tap, {}), *address, 64);
-
-    net::io_context io;
-    keepnet::asio::context context(io, *stack);
-    context.watch((*tap)->fd());
-    net::signal_set stop(io, SIGINT, SIGTERM);
-    stop.async_wait([&](auto...) { io.stop(); });
-    net::co_spawn(io, serve(tcp::acceptor(context, {tcp::v6(), 7})), net::detached);
-    std::cerr << "echo on " << argv[1] << ", port 7\n";
-    io.run();
+        net::io_context io;
+        keepnet::asio::context context(io, host.stack());
+        context.watch(host.network().fd());
+        hosted::Result<> ended;
+        // What is said waits for a snapshot of what it answers. (Host::run() writes it on a thread of its own.)
+        context.on_commit_wanted([&](keepnet::Instant) {
+            ended = host.save();
+            if (!ended) io.stop();
+            context.wake();
+        });
+        net::signal_set stop(io, SIGINT, SIGTERM);
+        stop.async_wait([&](auto...) { io.stop(); });
+        resume(context, io);
+        net::co_spawn(io, serve(context, tcp::acceptor(context, {tcp::v6(), 7})), net::detached);
+        host.stack().ready(true);
+        std::cerr << "echo on [" << host.network().address_text() << "]:7, restarts survived: " << host.stack().restarts()
+                  << '\n';
+        io.run();
+        return ended;
+    });
 }

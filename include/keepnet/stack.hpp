@@ -176,6 +176,10 @@ struct InterfaceConfig {
     MacAddress mac{};
     bool link_local = true;                  ///< form fe80::/64 with a stable opaque identifier (RFC 7217)
     std::uint16_t mtu = 0;                   ///< bytes; 0: the device's
+    /// Nobody else on the link can have an address of ours (a TAP to this machine's own kernel, a virtual machine's private
+    /// link): addresses are usable at once, without duplicate detection. Said at each attachment. LinkCapabilities::
+    /// point_to_point implies it.
+    bool private_link = false;
 };
 
 enum class AddressStatus : std::uint8_t { invalid = 0, tentative, optimistic, preferred, deprecated, duplicate };
@@ -185,6 +189,13 @@ struct AddressInfo {
     std::uint8_t prefix_length = 0;
     InterfaceIndex interface = 0;
     AddressStatus status = AddressStatus::invalid;
+};
+
+struct RouteInfo {
+    Ipv6Address prefix{};
+    std::uint8_t prefix_length = 0;
+    InterfaceIndex interface = 0;
+    Ipv6Address next_hop{};                  ///< unspecified: on-link
 };
 
 struct InterfaceInfo {
@@ -248,6 +259,7 @@ struct PollResult {
     std::uint32_t frames_received = 0;
     std::uint32_t frames_sent = 0;
     bool sockets_ready = false;              ///< next_ready() has something
+    bool addresses_changed = false;          ///< since the last poll one came, went, or has another status
 };
 
 struct ReceivedDatagram {
@@ -301,7 +313,10 @@ class Stack {
     std::expected<InterfaceIndex, Error> attach_device(LinkDevice& device, const InterfaceConfig& config);
     /// Connections live on without it; frames wait.
     std::expected<void, Error> detach_device(InterfaceIndex interface);
-    /// Starts duplicate address detection (RFC 4862 5.4). Adds the on-link route of the prefix.
+    /// Starts duplicate address detection (RFC 4862 5.4), which takes NdConfig::dad_transmits times NdConfig::retransmit, a
+    /// second: until then the address is tentative, nobody can reach it, and connect() from it fails with
+    /// address_not_available. PollResult::addresses_changed tells the end. Off: InterfaceConfig::private_link, or
+    /// dad_transmits 0. Adds the on-link route of the prefix.
     std::expected<void, Error> add_address(InterfaceIndex interface, const Ipv6Address& address,
                                            std::uint8_t prefix_length);
     std::expected<void, Error> remove_address(InterfaceIndex interface, const Ipv6Address& address);
@@ -313,6 +328,10 @@ class Stack {
     [[nodiscard]] std::optional<InterfaceInfo> interface_info(InterfaceIndex interface) const;
     /// Addresses in a stable order; copies up to out.size(), returns how many there are.
     std::size_t addresses(std::span<AddressInfo> out) const;
+    /// Nothing: it is not ours. It can be used from `optimistic` on.
+    [[nodiscard]] std::optional<AddressStatus> address_status(const Ipv6Address& address) const;
+    /// Likewise, routes.
+    std::size_t routes(std::span<RouteInfo> out) const;
 
     // --- the engine ---
 

@@ -367,7 +367,7 @@ void transfer(Io& io, S& s, M m) {
 
 template <class Io, Is<InterfaceState> S, class M>
 void transfer(Io& io, S& s, M m) {
-    auto& [index, mac, mtu, link_local_wanted, hop_limit, retransmit, reachable, reachable_redraw, device] = s;
+    auto& [index, mac, mtu, link_local_wanted, hop_limit, retransmit, reachable, reachable_redraw, device, private_link] = s;
     auto& [length, bytes] = device;
     KEEPNET_FIELD(index, Number);
     KEEPNET_FIELD(mac, Mac);
@@ -382,6 +382,7 @@ void transfer(Io& io, S& s, M m) {
     } else {
         take_bytes(io, length, bytes, m.getDevice());
     }
+    KEEPNET_FIELD(private_link, PrivateLink);
 }
 template <class Io, Is<AddressState> S, class M>
 void transfer(Io& io, S& s, M m) {

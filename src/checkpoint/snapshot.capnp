@@ -223,6 +223,7 @@ struct Interface {
   reachable @9 :Int64;             # duration
   reachableRedraw @10 :Int64;       # instant
   device @11 :Data;                 # what the driver asked to remember
+  privateLink @12 :Bool;            # no duplicate address detection
 }
 
 struct InterfaceAddress {

@@ -77,10 +77,10 @@ void for_each_field(S& s, F&& f) {
 }
 template <Is<InterfaceState> S, class F>
 void for_each_field(S& s, F&& f) {
-    auto& [index, mac, mtu, link_local_wanted, hop_limit, retransmit, reachable, reachable_redraw, device] = s;
+    auto& [index, mac, mtu, link_local_wanted, hop_limit, retransmit, reachable, reachable_redraw, device, private_link] = s;
     auto& [length, bytes] = device;
     f(index), f(mac), f(mtu), f(link_local_wanted), f(hop_limit), f(retransmit), f(reachable);
-    f(reachable_redraw, Ages{}), f(length), f(bytes);
+    f(reachable_redraw, Ages{}), f(length), f(bytes), f(private_link);
 }
 template <Is<AddressState> S, class F>
 void for_each_field(S& s, F&& f) {

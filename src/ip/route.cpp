@@ -157,6 +157,7 @@ std::expected<void, Error> add_address(IpContext& cx, InterfaceIndex interface, 
     a.status = static_cast<std::uint8_t>(AddressStatus::tentative);
     a.is_generated = generated;
     a.interface = interface;
+    cx.w.addresses_changed = true;
     if (const auto added = add_route(cx, address, prefix_length, interface, {}, true); !added) {
         cx.w.addresses.destroy(handle);
         return added;
@@ -172,7 +173,7 @@ std::expected<void, Error> remove_address(IpContext& cx, InterfaceIndex interfac
         if (gone.interface != interface || gone.address != address) continue;
         cx.w.arm(StateKind::address, i, never);
         cx.w.addresses.destroy(i);
-        cx.w.address_lost = true;
+        cx.w.address_lost = cx.w.addresses_changed = true;
         remove_prefix_route(cx.w, gone);
         return {};
     }

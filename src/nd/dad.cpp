@@ -12,7 +12,15 @@ constexpr Duration identifier_delay = seconds(1);
 /// RFC 4861 6.3.4: ReachableTime is drawn anew "at least every few hours".
 constexpr Duration reachable_redraw_interval = seconds(2 * 3600);
 
-void set_status(AddressState& a, AddressStatus status) { a.status = static_cast<std::uint8_t>(status); }
+void set_status(World& w, AddressState& a, AddressStatus status) {
+    w.addresses_changed = w.addresses_changed || a.status != static_cast<std::uint8_t>(status);
+    a.status = static_cast<std::uint8_t>(status);
+}
+
+/// RFC 4862 5.1 DupAddrDetectTransmits, which is a constant of each interface.
+std::uint8_t probes_of(const World& w, const AddressState& a) {
+    return w.interfaces.get(a.interface - 1).private_link ? std::uint8_t{0} : w.config().nd.dad_transmits;
+}
 
 bool has_lifetime(Deadline d) { return d != never; }
 
@@ -89,7 +97,7 @@ void become_valid(link::LinkContext& cx, std::uint32_t address) {
     AddressState& a = cx.w.addresses.edit(address);
     const AddressStatus before = status_of(a);
     if (before == AddressStatus::tentative || before == AddressStatus::optimistic) {
-        set_status(a, AddressStatus::preferred);
+        set_status(cx.w, a, AddressStatus::preferred);
         if (a.announce) {
             announce_to_neighbors(cx, a.interface);
         } else {
@@ -142,8 +150,8 @@ void start_interface(link::LinkContext& cx, InterfaceIndex interface) {
 
 void start_dad(link::LinkContext& cx, std::uint32_t address) {
     AddressState& a = cx.w.addresses.edit(address);
-    if (status_of(a) != AddressStatus::optimistic) set_status(a, AddressStatus::tentative);
-    a.dad_probes_left = cx.w.config().nd.dad_transmits;
+    if (status_of(a) != AddressStatus::optimistic) set_status(cx.w, a, AddressStatus::tentative);
+    a.dad_probes_left = probes_of(cx.w, a);
     // RFC 4862 5.4.2's random delay is for hosts that boot together: the embedder knows whether its do.
     on_dad_timer(cx, address);
     arm_address(cx.w, address);
@@ -159,7 +167,7 @@ void announce(link::LinkContext& cx, InterfaceIndex interface) {
         if (status == AddressStatus::preferred || status == AddressStatus::deprecated) {
             a.announce = !announce_to_all(cx, a);
         }
-        a.dad_probes_left = cx.w.config().nd.dad_transmits;
+        a.dad_probes_left = probes_of(cx.w, a);
         a.dad = cx.now;
         arm_address(cx.w, i);
     }
@@ -167,15 +175,15 @@ void announce(link::LinkContext& cx, InterfaceIndex interface) {
 
 void on_conflict(link::LinkContext& cx, std::uint32_t address) {
     AddressState& a = cx.w.addresses.edit(address);
-    set_status(a, AddressStatus::duplicate);
+    set_status(cx.w, a, AddressStatus::duplicate);
     a.dad = never;
     a.dad_probes_left = 0;
     a.announce = false;
-    cx.w.address_lost = true;
+    cx.w.address_lost = cx.w.addresses_changed = true;
     if (a.is_generated && a.dad_counter < identifier_retries) {
         ++a.dad_counter;
         a.address = generate_link_local(cx.w.stack(), a.interface, a.dad_counter);
-        set_status(a, AddressStatus::tentative);
+        set_status(cx.w, a, AddressStatus::tentative);
         a.dad_probes_left = std::max<std::uint8_t>(cx.w.config().nd.dad_transmits, 1);
         a.dad = cx.now + identifier_delay;
     }
@@ -187,13 +195,13 @@ void on_address_timer(link::LinkContext& cx, std::uint32_t address) {
     const AddressState& a = cx.w.addresses.get(address);
     if (has_lifetime(a.valid_until) && a.valid_until <= cx.now) {
         cx.w.addresses.destroy(address);
-        cx.w.address_lost = true;
+        cx.w.address_lost = cx.w.addresses_changed = true;
         return;
     }
     if (has_lifetime(a.preferred_until) && a.preferred_until <= cx.now) {
         AddressState& old = cx.w.addresses.edit(address);
         old.preferred_until = never;
-        if (status_of(old) == AddressStatus::preferred) set_status(old, AddressStatus::deprecated);
+        if (status_of(old) == AddressStatus::preferred) set_status(cx.w, old, AddressStatus::deprecated);
     }
     if (a.dad != never && a.dad <= cx.now) on_dad_timer(cx, address);
     arm_address(cx.w, address);
@@ -205,7 +213,7 @@ void expire_addresses(link::LinkContext& cx) {
         if (end == never || end > cx.now) continue;
         cx.w.arm(StateKind::address, i, never);
         cx.w.addresses.destroy(i);
-        cx.w.address_lost = true;
+        cx.w.address_lost = cx.w.addresses_changed = true;
     }
 }
 

@@ -64,6 +64,7 @@ std::expected<InterfaceIndex, Error> Stack::attach_device(LinkDevice& device, co
         state.mac = wanted;
         ip::on_mac_changed(cx, index);
     }
+    state.private_link = config.private_link;
     state.mtu = usable_mtu(*core_, capabilities, config);
     plug(*core_, index, device);
     if (is_new) {
@@ -132,6 +133,24 @@ std::size_t Stack::addresses(std::span<AddressInfo> out) const {
         if (n < out.size()) {
             out[n] = {a.address, a.prefix_length, a.interface, static_cast<AddressStatus>(a.status)};
         }
+        ++n;
+    });
+    return n;
+}
+
+std::optional<AddressStatus> Stack::address_status(const Ipv6Address& address) const {
+    std::optional<AddressStatus> found;
+    core_->world.addresses.for_each([&](std::uint32_t, const AddressState& a) {
+        const auto status = static_cast<AddressStatus>(a.status);
+        if (a.address == address && (!found || *found == AddressStatus::tentative)) found = status;
+    });
+    return found;
+}
+
+std::size_t Stack::routes(std::span<RouteInfo> out) const {
+    std::size_t n = 0;
+    core_->world.routes.for_each([&](std::uint32_t, const RouteState& r) {
+        if (n < out.size()) out[n] = {r.prefix, r.prefix_length, r.interface, r.next_hop};
         ++n;
     });
     return n;

@@ -1,6 +1,8 @@
 // The engine: one burst from each device, the expired timers, the output that became possible, one burst to each
 // device. Every loop has a limit of PollConfig; what is left over makes next_deadline() say "now".
 #include <array>
+#include <utility>
+
 
 #include "durability/cut.hpp"
 #include "nd/nd.hpp"
@@ -182,6 +184,7 @@ PollResult Stack::poll(Instant now) {
     result.next_deadline = next_deadline();
     result.commit_wanted = commit_wanted();
     result.sockets_ready = !w.changed_sockets.empty();
+    result.addresses_changed = std::exchange(w.addresses_changed, false);
     return result;
 }
 

@@ -21,6 +21,7 @@ struct InterfaceState {
     Duration reachable{};             ///< ReachableTime, drawn from 0.5 to 1.5 of the base (RFC 4861 6.3.2)
     Deadline reachable_redraw = never;
     DeviceState device{};             ///< as the device gave it at the last cut
+    bool private_link = false;        ///< nobody else can have an address of ours: no duplicate detection
 };
 
 struct AddressState {

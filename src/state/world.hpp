@@ -67,6 +67,7 @@ class World {
     BitTree changed_sockets;             ///< derived: next_ready() has not given them yet
     std::uint64_t grant_room = UINT64_MAX; ///< derived: bytes by which all granted windows together may grow (journal)
     bool address_lost = false;           ///< derived: who uses an address that is no longer ours is to be told
+    bool addresses_changed = false;      ///< derived: the embedder is to be told
 
     void set_undo(UndoBlock* block) {
         undo = block;

@@ -46,7 +46,7 @@ def echo(peer, size, outcome):
 
 
 def test(directory):
-    echo_server = subprocess.Popen([BIN / "asio_echo", TAP, SERVER], stderr=subprocess.DEVNULL)
+    echo_server = subprocess.Popen([BIN / "asio_echo", TAP, SERVER, os.path.join(directory, "state")], stderr=subprocess.DEVNULL)
     wait_for(lambda: TAP in interfaces(), "no interface")
     run("ip", "-6", "address", "add", f"{HOST}/64", "dev", TAP, "nodad")
     peers = []

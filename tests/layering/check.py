@@ -27,9 +27,11 @@ MAY_INCLUDE = {
     "stack": BELOW_STACK,
     "checkpoint": BELOW_STACK | {"stack"},
     "posix": set(),
+    "hosted": set(),
 }
-HOSTED = {"checkpoint", "posix"}  # folders of src/ that are ordinary hosted C++
+HOSTED = {"checkpoint", "posix", "hosted"}  # folders of src/ that are ordinary hosted C++
 HOSTED_PUBLIC = {"checkpoint.hpp", "journal_file.hpp", "posix.h", "posix_runtime.hpp"}  # public headers of those
+HOSTED_FOLDERS = ("asio/", "hosted/")  # and folders of them
 SYSTEM_PUBLIC = {"posix.h"}  # is made of the system's own types: sockaddr, msghdr, pollfd, epoll_event
 
 # All of the standard library that the core uses: types and algorithms without a run-time library behind them.
@@ -129,7 +131,7 @@ class Checker:
             return
         if name.startswith("keepnet/"):
             rest = name.removeprefix("keepnet/")
-            if rest in HOSTED_PUBLIC or rest.startswith(("asio/", "drivers/")):
+            if rest in HOSTED_PUBLIC or rest.startswith((*HOSTED_FOLDERS, "drivers/")):
                 self.say(path, line, f"the core includes <{name}>, which is not freestanding")
         elif name not in CORE_STANDARD:
             self.say(path, line, f"the core includes <{name}>")
@@ -173,7 +175,7 @@ class Checker:
         base = self.root / "include" / "keepnet"
         for path, text in self.files("include"):
             rest = path.relative_to(base).as_posix()
-            hosted = rest in HOSTED_PUBLIC or rest.startswith("asio/")
+            hosted = rest in HOSTED_PUBLIC or rest.startswith(HOSTED_FOLDERS)
             for line, angled, name in self.includes(text):
                 if not angled:
                     self.say(path, line, f'a public header includes "{name}"; write <keepnet/...>')

@@ -55,11 +55,11 @@ reap() {
 }
 while IFS= read -r file; do
     case $file in
-        include/keepnet/checkpoint.hpp | include/keepnet/posix.h | include/keepnet/posix_runtime.hpp | include/keepnet/asio/*)
+        include/keepnet/checkpoint.hpp | include/keepnet/posix.h | include/keepnet/posix_runtime.hpp | include/keepnet/asio/* | include/keepnet/hosted/*)
             how=("${file#include/}" "${public[@]}") ;;
         include/*) how=("${file#include/}" "${public[@]}" "${freestanding[@]}") ;;
         drivers/*) how=("keepnet/$file" "${public[@]}") ;;
-        src/checkpoint/* | src/posix/*) how=("${file#src/}" "${schema[@]}") ;;
+        src/checkpoint/* | src/posix/* | src/hosted/*) how=("${file#src/}" "${schema[@]}") ;;
         src/*) how=("${file#src/}" -I include -I src "${freestanding[@]}") ;;
     esac
     { alone "$file" "${how[@]}" && alone_in_c "$file" && older "$file" "${how[@]}"; } &

@@ -72,7 +72,7 @@ Fixture::Fixture(Way way, const FixtureOptions& options)
     auto made = Stack::create(arena_.span(), config_, create);
     REQUIRE(made.has_value());
     stack_.emplace(std::move(*made));
-    const auto index = stack_->attach_device(*device_, {.link_local = options.link_local});
+    const auto index = stack_->attach_device(*device_, {.link_local = options.link_local, .private_link = options.private_link});
     REQUIRE(index.has_value());
     interface_ = *index;
     if (options.add_address) REQUIRE(stack_->add_address(interface_, stack_address, 64).has_value());

@@ -56,6 +56,7 @@ struct FixtureOptions {
     bool link_local = false;
     bool add_address = true;
     bool point_to_point = false;
+    bool private_link = false;
     std::uint64_t seed = 1;
     bool journal = false;  ///< cut() and commit() are those of a record, and crash() restores through the journal
     FixtureOptions() = default;

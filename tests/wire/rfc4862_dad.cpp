@@ -152,3 +152,38 @@ WIRE_CASE("RFC 4862 5.4.5: the probe of a restored address runs beside its use, 
     CHECK(t.info().verdict == Verdict::address_gone);
     t.expect_error(Error::address_gone);
 }
+
+WIRE_CASE("RFC 4862 5.1: where nobody else is on the link an address is usable at once, and is not asked for", "[dad]") {
+    auto options = with_dad();
+    options.private_link = true;
+    Fixture t(way, options);
+    REQUIRE(t.stack().add_address(t.interface(), stack_address, 64).has_value());
+    CHECK(t.stack().address_status(stack_address) == AddressStatus::preferred);
+    t.settle();
+    for (const auto& nd : t.take_nd()) CHECK(nd.icmp->type != 135);
+    t.app_connects();
+    t.expect(syn());
+    // What the link is, is state: so it is for an address of a later life too.
+    const auto second = Ipv6Address::from_words({0xfd00, 0, 0, 0, 0, 0, 0, 0x77});
+    REQUIRE(t.stack().add_address(t.interface(), second, 64).has_value());
+    CHECK(t.stack().address_status(second) == AddressStatus::preferred);
+}
+
+WIRE_CASE("RFC 4862 5.4: a tentative address connects nowhere, and the embedder is told when that is over", "[dad]") {
+    Fixture t(way, with_dad());
+    CHECK(!t.stack().address_status(stack_address).has_value());
+    REQUIRE(t.stack().add_address(t.interface(), stack_address, 64).has_value());
+    CHECK(t.stack().poll(t.now()).addresses_changed);
+    CHECK(!t.stack().poll(t.now()).addresses_changed);
+    CHECK(t.stack().address_status(stack_address) == AddressStatus::tentative);
+    const auto socket = *t.stack().open_tcp();
+    const Endpoint peer{.address = peer_address, .port = 80};
+    CHECK(t.stack().connect(socket, peer) == std::unexpected(Error::address_not_available));
+    CHECK(!t.stack().poll(t.now() + 999_ms).addresses_changed);
+    CHECK(t.stack().poll(t.now() + 1_s).addresses_changed);
+    CHECK(t.stack().address_status(stack_address) == AddressStatus::preferred);
+    CHECK(t.stack().connect(socket, peer).has_value());
+    REQUIRE(t.stack().remove_address(t.interface(), stack_address).has_value());
+    CHECK(t.stack().poll(t.now() + 1_s).addresses_changed);
+    CHECK(!t.stack().address_status(stack_address).has_value());
+}

@@ -1,7 +1,6 @@
 #include "checkpointer.hpp"
 
 #include <chrono>
-#include <ctime>
 #include <utility>
 
 #include <unistd.h>
@@ -9,12 +8,6 @@
 namespace persistent_runtime {
 
 namespace checkpoint = keepnet::checkpoint;
-
-std::int64_t wall_clock_ns() {
-    timespec t{};
-    ::clock_gettime(CLOCK_REALTIME, &t);
-    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
 
 struct Checkpointer::Job {
     std::unique_ptr<ImageWriter> writer;

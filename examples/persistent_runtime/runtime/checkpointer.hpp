@@ -61,7 +61,4 @@ class Checkpointer {
     std::thread thread_;
 };
 
-/// ns since 1970.
-std::int64_t wall_clock_ns();
-
 }  // namespace persistent_runtime

@@ -19,13 +19,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <keepnet/hosted/system.hpp>
+
 namespace persistent_runtime {
 namespace {
 
 using keepnet::ByteView;
 
 constexpr std::array<char, 8> magic = {'K', 'N', 'R', 'U', 'N', '\r', '\n', '\x1a'};
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr std::size_t header_room = 4096;
 constexpr std::size_t block_bytes = std::size_t{1} << 20;
 
@@ -43,6 +45,8 @@ struct ImageHeader {
     std::uint64_t arena_checksum = 0;
     std::uint64_t snapshot_checksum = 0;
     std::array<char, title_bytes_max> title{};
+    std::array<char, policy_bytes_max> policy{};  ///< zeros behind it, as behind the next
+    std::array<char, pmem_bytes_max> pmem{};
     std::uint64_t header_checksum = 0;  ///< of everything before it
 };
 static_assert(std::is_trivially_copyable_v<ImageHeader> && sizeof(ImageHeader) <= header_room);
@@ -83,6 +87,11 @@ ByteView bytes_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
 
+template <std::size_t N>
+std::string text_of(const std::array<char, N>& field) {
+    return {field.begin(), std::ranges::find(field, '\0')};
+}
+
 std::unexpected<std::string> failed(const std::string& path, const std::string& what) {
     return std::unexpected(path + ": " + what);
 }
@@ -90,19 +99,7 @@ std::unexpected<std::string> failed_errno(const std::string& path) {
     return failed(path, std::strerror(errno));
 }
 
-class Fd {
-  public:
-    explicit Fd(int fd) : fd_(fd) {}
-    Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Fd(const Fd&) = delete;
-    ~Fd() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    [[nodiscard]] int get() const { return fd_; }
-
-  private:
-    int fd_;
-};
+using keepnet::hosted::Fd;
 
 // 0 or an errno. Calls nothing that a forked child of a program with threads may not call.
 int write_all(int fd, ByteView bytes, std::size_t offset) {
@@ -233,7 +230,9 @@ std::expected<std::optional<Image>, std::string> load_image(const std::string& p
     image.info = {.number = header.number,
                   .wall_clock_ns = header.wall_clock_ns,
                   .runtime_now_ns = header.runtime_now_ns,
-                  .title = std::string(header.title.data(), header.title_bytes)};
+                  .title = std::string(header.title.data(), header.title_bytes),
+                  .policy = text_of(header.policy),
+                  .pmem = text_of(header.pmem)};
     image.snapshot.resize(header.snapshot_bytes);
     const auto space = arena.space(header.arena_bytes);
     const std::span memory{reinterpret_cast<std::uint8_t*>(space.data()), space.size()};
@@ -268,6 +267,8 @@ std::expected<std::unique_ptr<ImageWriter>, std::string> ImageWriter::start(cons
     const auto build = build_identity();
     if (!build) return std::unexpected(build.error());
     if (info.title.size() > title_bytes_max) return failed(path, "script and arguments are too long");
+    if (info.policy.size() > policy_bytes_max || info.pmem.size() > pmem_bytes_max)
+        return failed(path, "the name of the journal's file is too long");
     const auto temporary = path + ".new";
     ::unlink(
         temporary.c_str());  // of a writer that was killed; if it is still about, it writes to no name now
@@ -292,6 +293,8 @@ std::expected<std::unique_ptr<ImageWriter>, std::string> ImageWriter::start(cons
     w.header.runtime_now_ns = info.runtime_now_ns;
     w.header.title_bytes = static_cast<std::uint32_t>(info.title.size());
     std::ranges::copy(info.title, w.header.title.begin());
+    std::ranges::copy(info.policy, w.header.policy.begin());
+    std::ranges::copy(info.pmem, w.header.pmem.begin());
 
     const auto parent = ::getpid();
     w.child = ::fork();

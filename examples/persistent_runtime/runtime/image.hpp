@@ -29,10 +29,15 @@ struct ImageInfo {
     std::int64_t wall_clock_ns = 0;   ///< at the cut, since 1970
     std::int64_t runtime_now_ns = 0;  ///< what the program's clock showed
     std::string title{};              ///< whose image it is: script and arguments
+    std::string policy{};             ///< what lets its output out, as on the command line: "snapshot", "journal"
+    std::string pmem{};               ///< where its journal is mapped; empty: it is in a file beside the image
 };
 
 /// Bytes of ImageInfo::title.
 inline constexpr std::size_t title_bytes_max = 1024;
+/// Of ImageInfo::policy, and of ImageInfo::pmem.
+inline constexpr std::size_t policy_bytes_max = 16;
+inline constexpr std::size_t pmem_bytes_max = 1024;
 
 struct Image {
     ImageInfo info{};

@@ -9,6 +9,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <keepnet/hosted/system.hpp>
+
 namespace persistent_runtime {
 namespace {
 
@@ -176,9 +178,11 @@ void Program::take_image(Instant now) {
     retry_image_ = now + urgent_interval;
     changed_ = false;
     const auto started = checkpointer_.start({.number = ++config_.images,
-                                              .wall_clock_ns = wall_clock_ns(),
+                                              .wall_clock_ns = keepnet::hosted::wall_clock_ns(),
                                               .runtime_now_ns = now.ns,
-                                              .title = config_.title});
+                                              .title = config_.title,
+                                              .policy = config_.policy,
+                                              .pmem = config_.pmem});
     last_failed_ = !started;
     if (!started) on_failure(started.error());
     (void)checkpointer_.sweep();

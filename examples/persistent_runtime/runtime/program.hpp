@@ -18,6 +18,8 @@ namespace persistent_runtime {
 struct ProgramConfig {
     std::string state{};                                     ///< file of the image
     std::string title{};                                     ///< of the script and its arguments
+    std::string policy{};                                    ///< ImageInfo::policy
+    std::string pmem{};                                      ///< ImageInfo::pmem
     std::uint64_t images = 0;                                ///< that were taken before
     keepnet::Instant last_image{};                           ///< when the last of them was
     keepnet::Duration interval = keepnet::milliseconds(20);  ///< between two images, at least

@@ -1,23 +1,15 @@
-#include "snapshotter.hpp"
+#include <keepnet/hosted/snapshotter.hpp>
 
 #include <chrono>
-#include <ctime>
 #include <utility>
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-namespace http_server {
+namespace keepnet::hosted {
 
-namespace checkpoint = keepnet::checkpoint;
-
-std::int64_t wall_clock_ns() {
-    timespec t{};
-    ::clock_gettime(CLOCK_REALTIME, &t);
-    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
-
-Snapshotter::Snapshotter(keepnet::Stack& stack, checkpoint::SnapshotStore& store, int done_fd)
-    : stack_(stack), store_(store), done_fd_(done_fd), thread_([this] { run(); }) {}
+Snapshotter::Snapshotter(Stack& stack, checkpoint::SnapshotStore& store)
+    : stack_(stack), store_(store), done_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this] { run(); }) {}
 
 Snapshotter::~Snapshotter() {
     {
@@ -28,13 +20,13 @@ Snapshotter::~Snapshotter() {
     thread_.join();
 }
 
-std::expected<void, std::string> Snapshotter::start(std::vector<std::uint8_t> blob) {
+Result<> Snapshotter::start(std::vector<checkpoint::Blob> blobs) {
     auto writer = store_.begin();
-    if (!writer) return std::unexpected(writer.error().message);
+    if (!writer) return failed(writer.error().message);
     const auto cut = stack_.cut();
-    if (!cut) return std::unexpected(std::string(keepnet::name(cut.error())));
+    if (!cut) return failed(std::string(keepnet::name(cut.error())));
     checkpoint::EncodeOptions options;
-    options.blobs.push_back({blob_name, std::move(blob)});
+    options.blobs = std::move(blobs);
     options.wall_clock_ns = wall_clock_ns();
     checkpoint::Encoder encoder(stack_, *cut, std::move(options), **writer);
     cut_ = *cut;
@@ -48,8 +40,10 @@ std::expected<void, std::string> Snapshotter::start(std::vector<std::uint8_t> bl
 
 bool Snapshotter::sweep() { return busy() && stack_.sweep(); }
 
-std::expected<void, std::string> Snapshotter::finish() {
-    std::optional<Outcome> outcome;
+Result<> Snapshotter::finish() {
+    std::uint64_t count = 0;
+    if (::read(done_.get(), &count, sizeof count) < 0) return {};
+    std::optional<Result<>> outcome;
     {
         const std::lock_guard lock(mutex_);
         outcome = std::exchange(outcome_, std::nullopt);
@@ -58,7 +52,7 @@ std::expected<void, std::string> Snapshotter::finish() {
     const auto cut = *std::exchange(cut_, std::nullopt);
     const auto told = *outcome ? stack_.committed(cut) : stack_.abandoned(cut);
     if (!*outcome) return std::unexpected(outcome->error());
-    if (!told) return std::unexpected(std::string(keepnet::name(told.error())));
+    if (!told) return failed(std::string(keepnet::name(told.error())));
     return {};
 }
 
@@ -77,23 +71,23 @@ void Snapshotter::run() {
         lock.lock();
         outcome_ = std::move(outcome);
         const std::uint64_t one = 1;
-        [[maybe_unused]] const auto written = ::write(done_fd_, &one, sizeof one);
+        [[maybe_unused]] const auto written = ::write(done_.get(), &one, sizeof one);
     }
 }
 
-Snapshotter::Outcome Snapshotter::write(Job& job) {
+Result<> Snapshotter::write(Job& job) {
     using Progress = checkpoint::Encoder::Progress;
     for (;;) {
         const auto progress = job.encoder.step();
-        if (!progress) return std::unexpected(progress.error().message);
+        if (!progress) return failed(progress.error().message);
         if (*progress == Progress::done) break;
-        if (stop_) return std::unexpected("stopped");
+        if (stop_) return failed("stopped");
         // The polling thread sweeps at once after a cut, so this is rare and short.
         if (*progress == Progress::waiting) std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
     const auto committed = job.writer->commit();
-    if (!committed) return std::unexpected(committed.error().message);
+    if (!committed) return failed(committed.error().message);
     return {};
 }
 
-}  // namespace http_server
+}  // namespace keepnet::hosted
