@@ -2,8 +2,8 @@
 // Freestanding, no allocation, no thread; both stacks run on the caller's thread.
 //
 //     keepnet::drivers::MemoryLink<64> link;   // 64 frames in each direction
-//     stack_a.attach_device(link.a());
-//     stack_b.attach_device(link.b());
+//     stack_a.attach_device(link.a(), {});
+//     stack_b.attach_device(link.b(), {});
 #pragma once
 
 #include <array>

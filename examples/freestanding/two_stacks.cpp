@@ -1,7 +1,7 @@
 // The native interface in one file, as a kernel would use it: compiled with -ffreestanding -fno-exceptions
 // -fno-rtti, with no library but keepnet's core. Two stacks talk over drivers/memory: one echoes, the other
 // sends 100,000 bytes, checks what comes back, and closes. Time is a number that jumps to the next deadline.
-// Exit status 0: all came back.
+// Gives 0 when all came back. (main.cpp is the hosted program around it.)
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -173,7 +173,9 @@ Instant turn(Stack& stack, Application& application, Instant now) {
 
 }  // namespace
 
-int main() {
+extern "C" int two_stacks();
+
+extern "C" int two_stacks() {
     drivers::MemoryLink<64> link;
     Instant now{};
     auto server_stack = make_host(memory_of_server, link.a(), server_address, now, 1);

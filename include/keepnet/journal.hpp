@@ -5,12 +5,12 @@
 // One journal serves one application: one total order over all of its stacks and sockets. It is freestanding: it lies
 // in a block of memory that the embedder gives, and writes through a JournalStore.
 //
-//     // a new life                                          // after a crash
-//     auto journal = *Journal::create(memory, store, {});    auto image = *file.load();
-//     stack.attach_journal(journal);                         auto journal = *Journal::open(memory, store, image, {});
-//     run(stack, journal);                                   auto back = *checkpoint::restore(arena, config, snapshot,
-//                                                                                             {.journal = &journal});
-//                                                            run(back.stack, journal);   // the calls are replayed
+//     auto journal = *Journal::create(memory, file, {.id = random_id});                  // a new life
+//     stack.attach_journal(journal), run(stack, journal);
+//
+//     auto journal = *Journal::open(memory, file, *file.load(), {});                     // after a crash
+//     auto back = *checkpoint::restore(arena, config, snapshot, {.journal = &journal});
+//     run(back.stack, journal);                                                          // the calls are replayed
 //
 // Replayed is what a call of Stack on a tracked socket returned: open, bind, listen, accept, connect, send, peek, consume,
 // receive, shutdown, close, abort, the datagram calls, options, info, readiness, take_error, and next_ready(). Everything

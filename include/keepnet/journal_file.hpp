@@ -3,7 +3,7 @@
 //
 //     auto file = *FileJournal::open("/var/lib/echo.journal", 64 << 20);
 //     auto image = *file->load();
-//     auto journal = image.id != 0 ? Journal::open(memory, *file, image, {}) : ...;   // else file->format(id), create()
+//     auto journal = Journal::open(memory, *file, image, {});                          // image.id 0: format(id), create()
 //     // the event loop also waits for file->completion_fd()
 #pragma once
 

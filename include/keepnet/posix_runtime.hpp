@@ -5,7 +5,7 @@
 //     keepnet::posix::Runtime runtime(clock);
 //     auto stack = *Stack::create(arena, config, {.now = clock.now(), .entropy = seed});
 //     runtime.add(stack);
-//     clock.start(runtime, {{tap.descriptor()}});           // kn_ functions work from here on, on any thread
+//     clock.start(runtime, {{tap.fd()}});                   // kn_ functions work from here on, on any thread
 //     ...
 //     clock.stop();
 //

@@ -11,7 +11,7 @@
 //     stack.bind(listener, {.port = 80});
 //     stack.listen(listener, 64);
 //     for (;;) {
-//         auto result = stack.poll(clock());
+//         auto result = stack.poll(clock_now());
 //         while (auto ready = stack.next_ready()) serve(*ready);
 //         sleep_until(result.next_deadline);   // or until the device has frames
 //     }

@@ -14,7 +14,7 @@ if(TARGET keepnet_example_freestanding)
     if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT KEEPNET_SANITIZE_FLAGS)
         add_test(NAME "examples: freestanding needs no library"
             COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/examples/needs_nothing.sh $<TARGET_FILE:keepnet_core>
-                $<TARGET_OBJECTS:keepnet_example_freestanding>)
+                $<TARGET_OBJECTS:keepnet_example_freestanding_objects>)
         set_tests_properties("examples: freestanding needs no library" PROPERTIES LABELS examples)
     endif()
 endif()

@@ -6,7 +6,7 @@ shift
 object=$(mktemp)
 trap 'rm -f "$object"' EXIT
 ld -r "$@" --whole-archive "$archive" -o "$object" || exit 1
-nm "$object" | grep -q ' T main$' || { echo "there is no main in $*"; exit 1; }
+nm "$object" | grep -q ' T two_stacks$' || { echo "there is no two_stacks in $*"; exit 1; }
 undefined=$(nm -u "$object" | awk '{print $NF}' | grep -vxE 'mem(cpy|move|set|cmp)|_GLOBAL_OFFSET_TABLE_')
 [[ -z $undefined ]] && exit 0
 echo "undefined symbols:"

@@ -2,11 +2,15 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <random>
+#include <stdexcept>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +18,7 @@
 #include "sim/run.hpp"
 #include "sim/self_test.hpp"
 #include "sim/shrink.hpp"
+#include "sim/trace.hpp"
 
 namespace keepnet::sim {
 
@@ -49,11 +54,20 @@ struct Word {
 /// Of a line in a file of seeds, and of an option.
 constexpr Word words[] = {{Setting::small, "small"}, {Setting::journal, "journal"}};
 
-Job read_job(const std::string& line) {
+std::optional<Job> read_job(std::string_view line) {
+    Job job;
     for (const Word& w : words) {
-        if (line.starts_with(w.text)) return {std::stoull(line.substr(w.text.size())), w.setting};
+        if (!line.starts_with(w.text)) continue;
+        job.setting = w.setting;
+        line.remove_prefix(w.text.size());
+        break;
     }
-    return {std::stoull(line)};
+    const auto space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+    while (!line.empty() && space(line.front())) line.remove_prefix(1);
+    while (!line.empty() && space(line.back())) line.remove_suffix(1);
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), job.seed);
+    if (error != std::errc{} || end != line.data() + line.size()) return std::nullopt;
+    return job;
 }
 
 std::string option_of(Setting setting) {
@@ -67,28 +81,25 @@ class Command {
   public:
     explicit Command(const CommandOptions& options) : options_(options), began_(Clock::now()) {}
 
-    int run() {
+    bool run() {
         for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_signal);
         const std::vector<Job> jobs = listed();
-        const std::uint64_t first = options_.fresh ? fresh_seed() : options_.first;
-        if (options_.fresh) std::fprintf(stderr, "first seed: %llu\n", number(first));
+        const std::uint64_t first = options_.fresh ? fresh_seed() : options_.first.value_or(1);
+        if (options_.fresh) std::printf("first seed: %llu\n", number(first));
+        if (!options_.pcap.empty()) Trace().capture(options_.pcap);  // fails now, and not as a seed's finding
         for (const Job& job : jobs) {
             if (!play(job)) return finish();
         }
         for (std::uint64_t i = 0; is_more(i); ++i) {
             if (!play({first + i, setting()})) return finish();
         }
-        if (totals_.seeds == 0) {
-            std::fprintf(stderr, "nothing to do: give --seed, --seeds, --minutes, --regressions or --self-test\n");
-            return 1;
-        }
         return finish();
     }
 
   private:
     [[nodiscard]] bool is_more(std::uint64_t done) const {
-        if (options_.minutes > 0 && elapsed() >= options_.minutes * 60) return false;
-        return options_.seeds != 0 ? done < options_.seeds : options_.minutes > 0;
+        if (options_.minutes && elapsed() >= *options_.minutes * 60) return false;
+        return options_.seeds ? done < *options_.seeds : options_.minutes.has_value();
     }
     [[nodiscard]] double elapsed() const {
         return std::chrono::duration<double>(Clock::now() - began_).count();
@@ -103,12 +114,18 @@ class Command {
     /// One a line; "small 42" is seed 42 in the small world.
     [[nodiscard]] std::vector<Job> listed() const {
         std::vector<Job> jobs;
-        if (options_.seed != 0) jobs.push_back({options_.seed, setting()});
+        if (options_.seed) jobs.push_back({*options_.seed, setting()});
         if (options_.regressions.empty()) return jobs;
         std::ifstream in(options_.regressions);
-        for (std::string line; std::getline(in, line);) {
-            if (!line.empty() && line[0] != '#') jobs.push_back(read_job(line));
+        if (!in) throw std::runtime_error(options_.regressions + ": cannot be read");
+        unsigned at = 0;
+        for (std::string line; ++at, std::getline(in, line);) {
+            if (line.empty() || line[0] == '#') continue;
+            const auto job = read_job(line);
+            if (!job) throw std::runtime_error(options_.regressions + ":" + std::to_string(at) + ": no seed: " + line);
+            jobs.push_back(*job);
         }
+        if (in.bad()) throw std::runtime_error(options_.regressions + ": cannot be read");
         return jobs;
     }
     /// False: it failed, and that was enough.
@@ -123,7 +140,7 @@ class Command {
         } else if (options_.twice_every != 0 && (totals_.seeds - 1) % options_.twice_every == 0 &&
                    sim::run(run_options).hash != o.hash) {
             ++failures_;
-            std::fprintf(stderr, "seed %llu FAILED: the same seed gave another trace\n", number(job.seed));
+            std::printf("seed %llu FAILED: the same seed gave another trace\n", number(job.seed));
         }
         if (o.ok && !options_.whole && (options_.verbose || !options_.pcap.empty())) show(run_options);
         if (options_.verbose) std::printf("hash %016llx\n", number(o.hash));
@@ -137,7 +154,7 @@ class Command {
     }
     void report(const Job& job, const Outcome& o) {
         ++failures_;
-        std::fprintf(stderr, "seed %llu FAILED at %.6f s: %s\n  %s\n", number(job.seed), in_seconds(o.end),
+        std::printf("seed %llu FAILED at %.6f s: %s\n  %s\n", number(job.seed), in_seconds(o.end),
                      o.property.c_str(), o.detail.c_str());
         Outcome shown = o;
         if (!options_.whole) {
@@ -145,17 +162,17 @@ class Command {
             RunOptions again{.seed = job.seed, .verbose = options_.verbose, .setting = job.setting, .without = s.without};
             again.pcap = options_.pcap;
             shown = sim::run(again);
-            std::fprintf(stderr, "without what is not needed (%s), in %u runs: at %.6f s: %s\n  %s\n",
+            std::printf("without what is not needed (%s), in %u runs: at %.6f s: %s\n  %s\n",
                          s.description.c_str(), s.runs, in_seconds(shown.end), shown.property.c_str(),
                          shown.detail.c_str());
         }
-        if (!options_.verbose) std::fprintf(stderr, "%s", shown.tail.c_str());
-        std::fprintf(stderr, "repeat: %s --seed %llu%s --verbose   (--whole: everything that happened)\n",
+        if (!options_.verbose) std::printf("%s", shown.tail.c_str());
+        std::printf("repeat: %s --seed %llu%s --verbose   (--whole: everything that happened)\n",
                      options_.name.c_str(), number(job.seed), option_of(job.setting).c_str());
-        if (!options_.pcap.empty()) std::fprintf(stderr, "capture: %s\n", options_.pcap.c_str());
+        if (!options_.pcap.empty()) std::printf("capture: %s\n", options_.pcap.c_str());
     }
     void progress() {
-        if (Clock::now() - told_ < progress_every) return;
+        if (!is_watched_ || Clock::now() - told_ < progress_every) return;
         told_ = Clock::now();
         std::fprintf(stderr, "%llu seeds in %.0f s, %llu failed; last: %llu\n", number(totals_.seeds), elapsed(),
                      number(failures_), number(current_seed));
@@ -164,11 +181,11 @@ class Command {
         ++totals_.seeds, totals_.turns += o.turns, totals_.segments += o.segments;
         totals_.tally.add(o.tally);
     }
-    int finish() const {
+    bool finish() const {
         const Tally& t = totals_.tally;
-        std::fprintf(stderr, "seeds=%llu failures=%llu turns=%llu segments=%llu %s\n", number(totals_.seeds),
+        std::printf("seeds=%llu failures=%llu turns=%llu segments=%llu %s\n", number(totals_.seeds),
                      number(failures_), number(totals_.turns), number(totals_.segments), t.text().c_str());
-        return failures_ == 0 ? 0 : 1;
+        return failures_ == 0 && std::fflush(stdout) == 0;
     }
 
     struct Totals {
@@ -177,31 +194,50 @@ class Command {
     };
     const CommandOptions& options_;
     Clock::time_point began_, told_ = Clock::now();
+    bool is_watched_ = ::isatty(2) == 1;
     Totals totals_{};
     std::uint64_t failures_ = 0;
 };
 
+/// A message, or nothing. (What the standard library reads as unsigned takes -1, and 0x10 as 0.)
+std::string is_natural(const std::string& text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && end == text.data() + text.size() ? "" : text + " is no number from 0 to 2^64 - 1";
+}
+
 }  // namespace
 
 void add_options(CLI::App& cli, CommandOptions& o) {
-    cli.add_option("--seed", o.seed, "Run this one");
-    cli.add_option("--seeds", o.seeds, "Run that many");
-    cli.add_option("--first", o.first, "The first of them")->capture_default_str();
-    cli.add_flag("--fresh", o.fresh, "The first of them is drawn by lot, and printed");
+    const CLI::Validator natural(is_natural, "NUMBER");
+    cli.add_option("--seed", o.seed, "Run this one")->check(natural);
+    cli.add_option("--seeds", o.seeds, "Run that many")->check(natural);
+    auto* first = cli.add_option("--first", o.first, "The first of them [1]")->check(natural);
+    cli.add_flag("--fresh", o.fresh, "The first of them is drawn by lot, and printed")->excludes(first);
     cli.add_option("--minutes", o.minutes, "Run so long, or until --seeds are done");
     cli.add_option("--regressions", o.regressions, "Run the seeds in a file, one a line")->check(CLI::ExistingFile);
-    cli.add_option("--twice-every", o.twice_every, "Run every n-th seed twice and compare the traces");
+    cli.add_option("--twice-every", o.twice_every, "Run every n-th seed twice and compare the traces")->check(natural);
     cli.add_option("--pcap", o.pcap, "Write what is on the wire of the seed that fails, or of --seed");
-    cli.add_flag("--journal", o.journal, "Every host keeps a journal");
-    cli.add_flag("--small", o.small, "Two hosts, and the faults of the first version");
+    auto* journal = cli.add_flag("--journal", o.journal, "Every host keeps a journal");
+    cli.add_flag("--small", o.small, "Two hosts, and the faults of the first version")->excludes(journal);
     cli.add_flag("--verbose", o.verbose, "Print the trace (with --seed)");
     cli.add_flag("--whole", o.whole, "Show a failure as it came, not made smaller");
     cli.add_flag("--keep-going", o.keep_going, "Do not stop at the first failure");
     cli.add_flag("--self-test", o.self_test, "Check that what is wrong is noticed");
 }
 
-int execute(const CommandOptions& options) {
-    if (options.self_test) return self_test() ? 0 : 1;
+std::string complaint(const CommandOptions& o) {
+    const bool has_range = o.seeds || o.minutes;
+    if (!o.self_test && !o.seed && !has_range && o.regressions.empty())
+        return "nothing to do: give --seed, --seeds, --minutes, --regressions or --self-test";
+    if (o.minutes && !(*o.minutes > 0 && *o.minutes < 1e6)) return "--minutes: not between 0 and 1000000";
+    if (o.fresh && !has_range) return "--fresh: say how many, with --seeds or --minutes";
+    if (o.first && !has_range) return "--first: say how many, with --seeds or --minutes";
+    return {};
+}
+
+bool execute(const CommandOptions& options) {
+    if (options.self_test) return self_test();
     return Command(options).run();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace CLI {
@@ -12,10 +13,10 @@ namespace keepnet::sim {
 
 struct CommandOptions {
     std::string name = "keepnet-sim";  ///< how it was called, for the line that says how to repeat
-    std::uint64_t seed = 0;
-    std::uint64_t seeds = 0;
-    std::uint64_t first = 1;
-    double minutes = 0;
+    std::optional<std::uint64_t> seed{};
+    std::optional<std::uint64_t> seeds{};
+    std::optional<std::uint64_t> first{};
+    std::optional<double> minutes{};
     std::uint64_t twice_every = 0;
     std::string regressions{};
     std::string pcap{};
@@ -24,7 +25,10 @@ struct CommandOptions {
 };
 
 void add_options(CLI::App& cli, CommandOptions& options);
-/// The exit status. Progress and errors go to stderr, the trace of --verbose to stdout.
-int execute(const CommandOptions& options);
+/// What is missing, or does not go together; empty: nothing.
+std::string complaint(const CommandOptions& options);
+/// Did every seed hold? Results go to stdout, the trace of --verbose too; progress to stderr, if that is a terminal. Throws
+/// std::runtime_error for a file that cannot be read or written.
+bool execute(const CommandOptions& options);
 
 }  // namespace keepnet::sim

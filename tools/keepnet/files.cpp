@@ -41,6 +41,14 @@ Pages::~Pages() {
 }
 Pages::operator bool() const { return data_ != MAP_FAILED; }
 
+std::expected<std::string, Failure> snapshot_path(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) return path;
+    std::string inside = path + (path.ends_with('/') ? "snapshot" : "/snapshot");
+    if (::stat(inside.c_str(), &status) != 0) return failed(std::string(std::strerror(EISDIR)) + ", and there is no snapshot in it");
+    return inside;
+}
+
 std::expected<ChainFiles, Failure> ChainFiles::read(const std::string& argument) {
     std::vector<std::string> paths;
     const bool is_list = argument.find(',') != std::string::npos;
@@ -48,6 +56,11 @@ std::expected<ChainFiles, Failure> ChainFiles::read(const std::string& argument)
         const std::size_t end = std::min(argument.find(',', at), argument.size());
         paths.push_back(argument.substr(at, end - at));
         at = end + 1;
+    }
+    if (!is_list) {
+        auto path = snapshot_path(argument);
+        if (!path) return std::unexpected(path.error());
+        paths = {std::move(*path)};
     }
     ChainFiles chain;
     for (std::size_t i = 0; i < paths.size(); ++i) {

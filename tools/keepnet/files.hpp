@@ -31,7 +31,10 @@ class Pages {
     std::size_t bytes_;
 };
 
-/// A base and its increments: `BASE`, with the increments that a FileStore keeps beside it, or `BASE,INCREMENT,...`, these
+/// A state's directory is its snapshot; anything else is itself.
+std::expected<std::string, checkpoint::Failure> snapshot_path(const std::string& path);
+
+/// A base and its increments: `BASE`, or the directory it is in, with the increments that a FileStore keeps beside it, or `BASE,INCREMENT,...`, these
 /// files and no others.
 struct ChainFiles {
     std::vector<std::vector<std::uint8_t>> files{};

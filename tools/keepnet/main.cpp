@@ -1,18 +1,35 @@
-// keepnet COMMAND ...: tools for snapshots. Results on stdout, everything else on stderr; files are only read. Exit status:
-// 2 for wrong usage; inspect and verify: 1 for what no stack would take; diff: 1 for a difference, 2 for trouble.
+// keepnet COMMAND ...: tools for snapshots. Results on stdout, everything else on stderr; files are only read. The exit status:
+// docs/programs.md.
+#include <algorithm>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
 #include "sim/command.hpp"
+#include "tools/command_line.hpp"
 
 namespace keepnet::tool {
 namespace {
 
-int print(const std::string& text, int status) {
+using hosted::ExitStatus;
+using hosted::Result;
+
+Result<ExitStatus> print(const std::string& text, ExitStatus status) {
     std::cout << text << std::flush;
-    return std::cout ? status : 1;
+    if (!std::cout) return hosted::failed_errno("stdout");
+    return status;
+}
+
+/// A first word that is no command is named: CLI11 would say only that one is missing.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+    if (argc < 2 || argv[1][0] == '-') return {};
+    std::string all;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+        if (command->get_name() == argv[1]) return {};
+        all += (all.empty() ? "" : ", ") + command->get_name();
+    }
+    return std::string(argv[1]) + ": no such command; there are " + all;
 }
 
 int run(int argc, char** argv) {
@@ -22,7 +39,7 @@ int run(int argc, char** argv) {
     std::string to;
     std::vector<std::string> paths;
     bool json = false;
-    const char* const chain = "the snapshot; BASE,INCREMENT,... for a chain of other files than the store's";
+    const char* const chain = "the snapshot, or the directory it is in; BASE,INCREMENT,... for a chain of other files than the store's";
 
     CLI::App* inspect_command = app.add_subcommand("inspect", "Print what a snapshot holds");
     inspect_command->add_option("FILE", path, chain)->required();
@@ -40,27 +57,27 @@ int run(int argc, char** argv) {
     CLI::App* simulator = app.add_subcommand("sim", "Simulate hosts that crash, and judge them; a seed repeats it");
     sim::CommandOptions simulation{.name = "keepnet sim"};
     sim::add_options(*simulator, simulation);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : 2;
+    if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
+        return static_cast<int>(hosted::run("keepnet", [&]() -> Result<ExitStatus> { return hosted::wrong_usage(unknown); }));
     }
-
-    if (*simulator) return sim::execute(simulation);
-    if (*verify_command) {
-        const Judgement judgement = verify(paths);
-        return print(judgement.text, judgement.is_good ? 0 : 1);
-    }
-    if (*diff_command) {
-        const auto difference = diff(path, to, json);
-        if (difference) return print(difference->text, difference->is_empty ? 0 : 1);
-        std::cerr << "keepnet: " << difference.error().message << '\n';
-        return 2;
-    }
-    const auto text = *journal_command ? show_journal(path, entries) : inspect(path, json);
-    if (text) return print(*text, 0);
-    std::cerr << "keepnet: " << path << ": " << text.error().message << '\n';
-    return 1;
+    return run_command_line(app, argc, argv, [&]() -> Result<ExitStatus> {
+        if (*simulator) {
+            if (const auto wrong = sim::complaint(simulation); !wrong.empty()) return hosted::wrong_usage(wrong);
+            return sim::execute(simulation) ? ExitStatus::done : ExitStatus::failed;
+        }
+        if (*verify_command) {
+            const Judgement judgement = verify(paths);
+            return print(judgement.text, judgement.is_good ? ExitStatus::done : ExitStatus::failed);
+        }
+        if (*diff_command) {
+            const auto difference = diff(path, to, json);
+            if (!difference) return hosted::failed(difference.error().message);
+            return print(difference->text, difference->is_empty ? ExitStatus::done : ExitStatus::different);
+        }
+        const auto text = *journal_command ? show_journal(path, entries) : inspect(path, json);
+        if (!text) return hosted::failed(path + ": " + text.error().message);
+        return print(*text, ExitStatus::done);
+    });
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "checkpoint/layer_reader.hpp"
@@ -50,11 +52,30 @@ std::expected<std::string, Failure> verify_one(const std::string& argument) {
     return chain ? verify_chain(std::move(*chain)) : std::unexpected(chain.error());
 }
 
+/// A state's directory may hold journals beside its snapshot.
+std::vector<std::string> journals_in(const std::string& directory) {
+    std::vector<std::string> found;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+        std::error_code unknown;
+        const std::string path = at->path().string();
+        if (at->is_regular_file(unknown) && is_journal(path)) found.push_back(path);
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
 }  // namespace
 
 Judgement verify(const std::vector<std::string>& arguments) {
     Judgement judgement;
+    std::vector<std::string> all;
     for (const std::string& argument : arguments) {
+        all.push_back(argument);
+        const auto journals = journals_in(argument);
+        all.insert(all.end(), journals.begin(), journals.end());
+    }
+    for (const std::string& argument : all) {
         const auto said = verify_one(argument);
         judgement.text += argument + ": " + (said ? "good: " + *said : "BAD: " + said.error().message) + "\n";
         judgement.is_good = judgement.is_good && said.has_value();

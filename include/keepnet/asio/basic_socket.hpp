@@ -308,6 +308,7 @@ class basic_socket : public boost::asio::socket_base {
     auto call(Function function, error_code& failure) const
         -> std::invoke_result_t<Function, Stack&, SocketHandle> {
         failure = {};
+        const detail::hub::entry alone(*state_->owner());
         auto* const stack = state_->stack();
         if (stack == nullptr) {
             failure = boost::asio::error::bad_descriptor;

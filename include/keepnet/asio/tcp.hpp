@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <keepnet/asio/basic_socket.hpp>
+#include <keepnet/asio/resolver.hpp>
 
 namespace keepnet::asio {
 
@@ -364,6 +365,7 @@ struct tcp {
     using endpoint = boost::asio::ip::tcp::endpoint;
     using socket = basic_stream_socket<>;
     using acceptor = basic_socket_acceptor<>;
+    using resolver = basic_resolver<boost::asio::ip::tcp>;
     using no_delay = boost::asio::ip::tcp::no_delay;
     static boost::asio::ip::tcp v6() { return boost::asio::ip::tcp::v6(); }
 };

@@ -10,6 +10,7 @@
 #include <boost/asio/ip/udp.hpp>
 
 #include <keepnet/asio/basic_socket.hpp>
+#include <keepnet/asio/resolver.hpp>
 
 namespace keepnet::asio {
 
@@ -188,6 +189,7 @@ class basic_datagram_socket : public basic_socket<boost::asio::ip::udp, Executor
 struct udp {
     using endpoint = boost::asio::ip::udp::endpoint;
     using socket = basic_datagram_socket<>;
+    using resolver = basic_resolver<boost::asio::ip::udp>;
     static boost::asio::ip::udp v6() { return boost::asio::ip::udp::v6(); }
 };
 

@@ -2,10 +2,10 @@
 // encoding, writing and syncing on a thread of its own, which says through a descriptor that it is done.
 //
 //     hosted::Snapshotter snapshotter(stack, store);
-//     if (stack.commit_wanted() <= now && !snapshotter.busy()) snapshotter.start({{"my program", my_state()}});
+//     if (stack.commit_wanted() != never && !snapshotter.busy()) snapshotter.start({{"my program", my_state()}});
 //     ...
 //     snapshotter.sweep();                                       // after each poll
-//     if (snapshotter.fd() is readable) snapshotter.finish();    // what was held goes out at the next poll
+//     if (is_readable(snapshotter.fd())) snapshotter.finish();   // what was held goes out at the next poll
 #pragma once
 
 #include <atomic>

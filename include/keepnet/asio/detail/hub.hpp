@@ -14,11 +14,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -108,8 +111,8 @@ class hub {
   public:
     using clock_function = std::function<Instant()>;
 
-    hub(net::io_context& io, Stack& stack, clock_function clock, bool with_timer)
-        : io_(io), stack_(&stack), clock_(std::move(clock)) {
+    hub(net::io_context& io, Stack& stack, clock_function clock, bool with_timer, bool is_work)
+        : io_(io), stack_(&stack), clock_(std::move(clock)), is_work_(is_work) {
         if (with_timer) timer_.emplace(io);
     }
     hub(const hub&) = delete;
@@ -119,12 +122,40 @@ class hub {
     [[nodiscard]] net::io_context& io() const { return io_; }
     [[nodiscard]] Stack* stack() const { return stack_; }
 
+    /// A stack belongs to one thread at a time. Held around every use of it; a second thread that comes meanwhile is told,
+    /// and ends the program: what it would do to the stack could not be undone.
+    class entry {
+      public:
+        explicit entry(hub& where) : hub_(where) {
+            const auto self = std::this_thread::get_id();
+            std::thread::id nobody{};
+            if (hub_.inside_.load(std::memory_order_relaxed) == self) return;
+            if (!hub_.inside_.compare_exchange_strong(nobody, self, std::memory_order_acquire)) complain();
+            outer_ = true;
+        }
+        entry(const entry&) = delete;
+        entry& operator=(const entry&) = delete;
+        ~entry() {
+            if (outer_) hub_.inside_.store({}, std::memory_order_release);
+        }
+
+      private:
+        [[noreturn]] static void complain() {
+            std::fputs("keepnet::asio: two threads use one context at the same time; run its io_context on one thread\n", stderr);
+            std::abort();
+        }
+        hub& hub_;
+        bool outer_ = false;
+    };
+
     /// Polls once, wakes operations, arms the timer anew. The embedder's callbacks may end the context:
     /// `self` is a copy.
     void poll(std::shared_ptr<hub> self) {
+        const entry alone(*this);
         if (stack_ == nullptr || stopped_) return;
         poll_posted_ = false;
         const auto result = stack_->poll(clock_());
+        if (result.addresses_changed) wake_waiting(addresses_changed);
         while (stack_ != nullptr) {
             const auto ready = stack_->next_ready();
             if (!ready) break;
@@ -142,6 +173,7 @@ class hub {
 
     /// Has poll() run soon: a call was made that may have given the stack something to send.
     void wake(const std::shared_ptr<hub>& self) {
+        const entry alone(*this);
         if (stack_ == nullptr || stopped_ || std::exchange(poll_posted_, true)) return;
         net::post(io_, [self] { self->poll(self); });
     }
@@ -168,6 +200,7 @@ class hub {
 
 #if defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
     void watch(const std::shared_ptr<hub>& self, int descriptor) {
+        wake(self);
         descriptors_.emplace_back(io_, descriptor);
         if (!stopped_) wait_for(self, descriptors_.back());
     }
@@ -197,6 +230,10 @@ class hub {
     }
     std::uint64_t next_id() { return ++last_id_; }
 
+    /// Who waits for something of the stack itself. Each is called once, from poll().
+    using waiting_list = std::vector<std::function<bool()>>;
+    waiting_list addresses_changed{};  ///< false: it waits on
+
     std::function<void(Instant)> on_commit_wanted{};
     std::function<void(SocketHandle)> on_ready{};
     /// Completions whose transfer is done and whose handler, on an executor of another context, has not
@@ -204,6 +241,28 @@ class hub {
     std::atomic<std::uint32_t> undelivered{0};
 
   private:
+    // Where the stack is no work of its own, what it waits for (its deadline, its device) is not counted by the io_context:
+    // run() returns when nothing else is left. The count that each wait brings along is given back at once, and taken
+    // again when its handler begins, for the io_context takes it away behind that.
+    template <typename Function>
+    auto uncounted(Function function) {
+        return [executor = io_.get_executor(), counted = is_work_,
+                function = std::move(function)](error_code failure) mutable {
+            if (!counted) executor.on_work_started();
+            function(failure);
+        };
+    }
+    void give_back_count() {
+        if (!is_work_) io_.get_executor().on_work_finished();
+    }
+
+    static void wake_waiting(waiting_list& list) {
+        auto all = std::exchange(list, {});
+        for (auto& one : all) {
+            if (!one()) list.push_back(std::move(one));
+        }
+    }
+
     void arm(const std::shared_ptr<hub>& self, Instant deadline) {
         if (!timer_) return;
         const auto now = clock_();
@@ -214,12 +273,13 @@ class hub {
         } else if (deadline != armed_) {
             armed_ = deadline;
             timer_->expires_after(std::chrono::nanoseconds((deadline - now).ns));
-            timer_->async_wait([weak = std::weak_ptr(self), deadline](error_code failure) {
+            timer_->async_wait(uncounted([weak = std::weak_ptr(self), deadline](error_code failure) {
                 const auto still = weak.lock();
                 if (failure || !still) return;
                 if (still->armed_ == deadline) still->armed_ = never;
                 still->poll(still);
-            });
+            }));
+            give_back_count();
         }
     }
 
@@ -230,15 +290,15 @@ class hub {
 #if defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
     // One-shot: asked for again after each poll, so that a burst limit cannot lose frames.
     static void wait_for(const std::shared_ptr<hub>& self, net::posix::stream_descriptor& descriptor) {
-        descriptor.async_wait(net::posix::stream_descriptor::wait_read,
-                              [weak = std::weak_ptr(self), &descriptor](error_code failure) {
-                                  const auto still = weak.lock();
-                                  if (failure || !still || still->stack_ == nullptr || still->stopped_)
-                                      return;
-                                  still->poll(still);
-                                  if (still->stack_ != nullptr && !still->stopped_)
-                                      wait_for(still, descriptor);
-                              });
+        descriptor.async_wait(
+            net::posix::stream_descriptor::wait_read,
+            self->uncounted([weak = std::weak_ptr(self), &descriptor](error_code failure) {
+                const auto still = weak.lock();
+                if (failure || !still || still->stack_ == nullptr || still->stopped_) return;
+                still->poll(still);
+                if (still->stack_ != nullptr && !still->stopped_) wait_for(still, descriptor);
+            }));
+        self->give_back_count();
     }
     std::list<net::posix::stream_descriptor> descriptors_{};  // a list: a waiting one must not move
 #endif
@@ -247,6 +307,8 @@ class hub {
     Stack* stack_;
     clock_function clock_;
     std::optional<net::steady_timer> timer_{};
+    bool is_work_;
+    std::atomic<std::thread::id> inside_{};
     Instant armed_ = never;
     bool poll_posted_ = false;
     bool stopped_ = false;
@@ -258,6 +320,7 @@ inline Stack* socket_state::stack() const { return handle_ && hub_ ? hub_->stack
 inline bool socket_state::is_open() const { return stack() != nullptr; }
 
 inline void socket_state::take(SocketHandle handle) {
+    const hub::entry alone(*hub_);
     forget();
     handle_ = handle;
     if (handle_ && hub_) hub_->enter(handle_, *this);
@@ -269,6 +332,7 @@ inline void socket_state::forget() {
 }
 
 inline void socket_state::cancel() {
+    const hub::entry alone(*hub_);
     for (auto& waiting : queues_) {
         for (const auto& op : waiting) {
             op->failure = net::error::operation_aborted;
@@ -278,6 +342,7 @@ inline void socket_state::cancel() {
 }
 
 inline void socket_state::cancel(std::uint64_t id) {
+    const hub::entry alone(*hub_);
     for (auto& waiting : queues_) {
         const auto found =
             std::find_if(waiting.begin(), waiting.end(), [id](const auto& op) { return op->id == id; });
@@ -296,6 +361,7 @@ inline SocketHandle socket_state::release() {
 }
 
 inline void socket_state::start(lane where, std::shared_ptr<operation_base> op) {
+    const hub::entry alone(*hub_);
     auto& waiting = queues_[static_cast<std::size_t>(where)];
     waiting.push_back(std::move(op));
     if (waiting.size() == 1) kick(waiting);

@@ -70,7 +70,10 @@ class operation final : public operation_base {
     };
 
     static void run(std::shared_ptr<operation> self) {
-        auto outcome = self->perform_(*self->state_, self->failure);
+        auto outcome = [&] {
+            const hub::entry alone(*self->state_->owner());
+            return self->perform_(*self->state_, self->failure);
+        }();
         if (!outcome) {
             self->posted = false;
             return;
