@@ -2,9 +2,9 @@
 // with status 2 (docs/programs.md).
 #pragma once
 
-#include <cstdio>
+#include <charconv>
+#include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +12,21 @@
 #include <keepnet/hosted/main.hpp>
 
 namespace keepnet::tool {
+
+/// What is unknown is named before what is missing, for that may be what was meant.
+inline std::string complaint_of(const CLI::App& app, const CLI::ParseError& error) {
+    for (const auto& word : app.remaining(true)) {
+        if (word.size() > 1 && word.front() == '-') return word + ": no such option";
+    }
+    return error.what();
+}
+
+/// A message, or nothing. (What CLI11 reads as unsigned takes -1, and what is too large.)
+inline std::string is_natural(const std::string& text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && end == text.data() + text.size() ? "" : text + " is no number from 0 to 2^64 - 1";
+}
 
 /// Parses, and if there is something to do, runs `body`. The exit status.
 inline int run_command_line(CLI::App& app, int argc, char** argv,
@@ -23,7 +38,7 @@ inline int run_command_line(CLI::App& app, int argc, char** argv,
         try {
             app.parse(argc, argv);
         } catch (const CLI::ParseError& ended) {
-            if (ended.get_exit_code() != 0) return hosted::wrong_usage(std::string(ended.what()) + "; see " + name + " --help");
+            if (ended.get_exit_code() != 0) return hosted::wrong_usage(complaint_of(app, ended) + "; see " + name + " --help");
             (void)app.exit(ended);
             return ExitStatus::done;
         }

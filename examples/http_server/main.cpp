@@ -146,7 +146,8 @@ int main(int argc, char** argv) {
                  "no other host is on the link: the address is usable at once");
     app.add_option("--pcap", options.pcap, "capture file of every frame");
     auto* print = app.add_option("--print-bytes", options.print_bytes,
-                                 "write what GET /bytes/N sends to stdout, and end");
+                                 "write what GET /bytes/N sends to stdout, and end")
+                      ->check(CLI::Validator(keepnet::tool::is_natural, "NUMBER"));
     app.footer("What a restored server has, its address and its port above all, it keeps: an option that says otherwise is an error.");
     return keepnet::tool::run_command_line(app, argc, argv, [&]() -> keepnet::hosted::Result<ExitStatus> {
         const auto ran = *print ? http_server::print_bytes(options.print_bytes) : http_server::run(options);

@@ -19,6 +19,7 @@
 #include "sim/self_test.hpp"
 #include "sim/shrink.hpp"
 #include "sim/trace.hpp"
+#include "tools/command_line.hpp"
 
 namespace keepnet::sim {
 
@@ -199,17 +200,10 @@ class Command {
     std::uint64_t failures_ = 0;
 };
 
-/// A message, or nothing. (What the standard library reads as unsigned takes -1, and 0x10 as 0.)
-std::string is_natural(const std::string& text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc{} && end == text.data() + text.size() ? "" : text + " is no number from 0 to 2^64 - 1";
-}
-
 }  // namespace
 
 void add_options(CLI::App& cli, CommandOptions& o) {
-    const CLI::Validator natural(is_natural, "NUMBER");
+    const CLI::Validator natural(tool::is_natural, "NUMBER");
     cli.add_option("--seed", o.seed, "Run this one")->check(natural);
     cli.add_option("--seeds", o.seeds, "Run that many")->check(natural);
     auto* first = cli.add_option("--first", o.first, "The first of them [1]")->check(natural);
@@ -228,11 +222,11 @@ void add_options(CLI::App& cli, CommandOptions& o) {
 
 std::string complaint(const CommandOptions& o) {
     const bool has_range = o.seeds || o.minutes;
-    if (!o.self_test && !o.seed && !has_range && o.regressions.empty())
-        return "nothing to do: give --seed, --seeds, --minutes, --regressions or --self-test";
     if (o.minutes && !(*o.minutes > 0 && *o.minutes < 1e6)) return "--minutes: not between 0 and 1000000";
     if (o.fresh && !has_range) return "--fresh: say how many, with --seeds or --minutes";
     if (o.first && !has_range) return "--first: say how many, with --seeds or --minutes";
+    if (!o.self_test && !o.seed && !has_range && o.regressions.empty())
+        return "nothing to do: give --seed, --seeds, --minutes, --regressions or --self-test";
     return {};
 }
 

@@ -9,7 +9,7 @@ function(keepnet_sim_library target)
     add_library(${target} STATIC ${sources} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../support/packet.cpp)
     keepnet_compile_flags(${target})
     target_link_libraries(${target} PUBLIC CLI11::CLI11)
-    target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/..
+    target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/..
         ${KEEPNET_TREE_INCLUDE})
 endfunction()
 
