@@ -108,11 +108,12 @@ struct Client {
     std::uint8_t choice = 0;
     std::optional<Error> error{};
     bool by_bytes = false;
+    Ipv6Address to = server_address;
 
     void run(Stack& stack) {
         if (!socket) {
             socket = *stack.open_tcp();
-            REQUIRE(stack.connect(*socket, {.address = server_address, .port = 7}).has_value());
+            REQUIRE(stack.connect(*socket, {.address = to, .port = 7}).has_value());
         }
         if (ended || error) return;
         while (sent < total) {

@@ -16,6 +16,14 @@ Bytes encode_cut(Stack& stack, CutId id, const std::vector<checkpoint::Blob>& bl
     return std::move(sink.bytes);
 }
 
+/// What a restored stack saves can be restored, whether or not the test does it.
+void restore_aside(const StackConfig& config, const Bytes& snapshot, Instant now, const std::string& diary) {
+    const checkpoint::RestoreOptions options{.now = now, .elapsed = Duration{}, .arena_is_zeroed = true};
+    Arena arena(Stack::arena_bytes(config));
+    const auto back = checkpoint::restore(arena.span(), config, snapshot, options);
+    if (!back) FAIL("a snapshot of a restored stack is not restored again: " << back.error().message << "\n" << diary);
+}
+
 }  // namespace
 
 /// The value is encoded, decoded into a new arena and takes the old one's place. A cut that is out belongs to
@@ -100,6 +108,7 @@ Fixture& Fixture::commit() {
     }
     durable_ = std::move(done.bytes);
     REQUIRE(stack_->committed(done.id).has_value());
+    if (restores_ != 0) restore_aside(config_, durable_, now_, diary());
     return auto_commit_ ? *this : settle();
 }
 

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "base/seq.hpp"
+#include "support/owed.hpp"
 
 extern "C" [[noreturn]] void keepnet_assert_failed(const char* expression, const char* file, unsigned line) {
     std::fprintf(stderr, "keepnet: %s:%u: broken invariant: %s\n", file, line, expression);
@@ -147,6 +148,7 @@ Fixture& Fixture::settle() {
         }
         if (!device_->to_stack.empty() || moved) continue;
         if (stack_->next_deadline() <= now_ && device_->transmit_room != 0) continue;
+        if (const std::string what = unpaid(stack_->core()); !what.empty()) FAIL(what << "\n" << diary());
         return *this;
     }
 }

@@ -161,3 +161,36 @@ WIRE_CASE("RFC 6056 3.3: ephemeral ports are in their range, and differ", "[port
         t.ignore_output();
     }
 }
+
+WIRE_CASE("RFC 9293 3.10.7.4: whoever leaves the accept queue, those who wait and who comes then are accepted in their order",
+          "[listener]") {
+    for (std::size_t waiting = 1; waiting <= 4; ++waiting) {
+        for (std::size_t leaves = 0; leaves < waiting; ++leaves) {
+            CAPTURE(waiting, leaves);
+            auto t = listening(way);
+            std::vector<std::size_t> expected;
+            for (std::size_t i = 0; i < waiting; ++i) {
+                handshake(t, i);
+                if (i != leaves) expected.push_back(i);
+            }
+            t.use_flow(leaves);
+            t.peer_sends(rst());
+            t.expect_silence();
+            for (const std::size_t comes : {waiting, waiting + 1}) {
+                handshake(t, comes);
+                expected.push_back(comes);
+            }
+            for (const std::size_t i : expected) {
+                t.app_accepts();
+                CHECK(t.info().remote.port == 40000 + i);
+            }
+            CHECK(t.stack().accept(t.listener).error() == Error::would_block);
+            // And the count is right: the backlog holds as many as ever.
+            for (std::size_t i = 0; i < 8; ++i) handshake(t, 10 + i);
+            for (std::size_t i = 0; i < 8; ++i) {
+                t.app_accepts();
+                CHECK(t.info().remote.port == 40010 + i);
+            }
+        }
+    }
+}

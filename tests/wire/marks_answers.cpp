@@ -236,3 +236,27 @@ HELD_CASE("DURABILITY 1, UDP: a crash lets out what its snapshot held, and forge
     t.expect_silence().snapshot();
     CHECK(t.take_all() == std::vector<int>{3});
 }
+
+HELD_CASE("DURABILITY 1, RST: a peer that knows nothing of us answers the ACK that it got, which is behind what has come",
+          "[marks]") {
+    auto t = held_established(way, held);
+    t.app_sends(10).cut();
+    t.peer_sends(data(100)).commit();
+    // RFC 9293 3.5.2: the reset's SEQ is the ACK of this.
+    t.expect(data(10).seq(1).ack(1)).expect_silence();
+    SECTION("that number is right") {
+        t.peer_sends(rst().seq(1));
+        t.expect(TcpPhase::closed).expect_error(Error::connection_reset).expect_silence();
+    }
+    SECTION("so is the one that is due") {
+        t.peer_sends(rst().seq(101));
+        t.expect(TcpPhase::closed).expect_error(Error::connection_reset).expect_silence();
+    }
+    SECTION("RFC 5961 3.2: one between them, and one behind them, are not") {
+        t.peer_sends(rst().seq(50));
+        t.expect_silence();
+        t.peer_sends(rst().seq(102));
+        t.expect(ack(1)).expect(TcpPhase::established);
+        t.app_reads(100);
+    }
+}

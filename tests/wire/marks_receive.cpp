@@ -319,3 +319,22 @@ HELD_CASE("DURABILITY 8: an ACK that may be news waits for a time stamp from aft
     }
     t.app_reads(200);
 }
+
+HELD_CASE("DURABILITY 1, window: a buffer made smaller between two cuts, and the later one restored, takes no edge back",
+          "[marks][restore]") {
+    if (held.journal) return;  // one record is written at a time
+    auto t = established(way, with_receive_buffer(held, 8000));
+    t.auto_commit(false).snapshot().ignore_output();
+    for (int i = 0; i < 4; ++i) t.peer_sends(data(1000));
+    t.app_reads(4000).cut();
+    t.set(SocketOption::receive_buffer, 4096).cut();
+    t.commit();
+    // The first commit lets this out, whatever the second cut holds.
+    t.expect(ack(4001).window(8000)).commit();
+    t.ignore_output().crash(1_s);
+    t.ignore_output();
+    CHECK(t.flow().right_edge >= 12'001);
+    for (int i = 0; i < 8; ++i) t.peer_sends(data(1000));
+    t.expect_readable(8000).app_reads(8000);
+    t.snapshot().ignore_output();
+}

@@ -238,3 +238,54 @@ WIRE_CASE("RFC 9293 3.8.6.2.2: many small reads make few window updates", "[wind
     }
     CHECK(updates <= 10);
 }
+
+WIRE_CASE("RFC 9293 3.10.7.4: a FIN right behind a full window is not taken, and comes again when there is room", "[window]") {
+    FixtureOptions options;
+    options.config.tcp.receive_buffer = 4096;
+    const auto full = [&] {
+        auto t = established(way, options);
+        t.peer_sends(data(1440));
+        t.peer_sends(data(1440));
+        t.after(100_ms).ignore_output();
+        return t;
+    };
+    const auto reopened = [](Fixture& t) {
+        t.expect(TcpPhase::established).expect_dropped(DropReason::tcp_beyond_window);
+        t.after(1_s).expect_silence();
+        t.flow().snd_nxt = 4097;
+        t.app_reads(4096);
+        t.expect(ack(4097).window(4096));
+        std::uint8_t byte = 0;
+        CHECK(t.stack().receive(t.socket, {&byte, 1}).error() == Error::would_block);
+        t.peer_sends(fin());
+        t.expect(ack(4098)).expect(TcpPhase::close_wait).expect_end_of_stream();
+    };
+    SECTION("with the text that fills it to its last byte") {
+        auto t = full();
+        t.peer_sends(data(1216).also(flag::fin));
+        t.expect(ack(4097).window(0));
+        reopened(t);
+    }
+    SECTION("with one byte less than the window, it is inside") {
+        auto t = full();
+        t.peer_sends(data(1215).also(flag::fin));
+        t.expect(ack(4097)).expect(TcpPhase::close_wait);
+        t.app_reads(4095).expect_end_of_stream();
+    }
+    SECTION("out of order") {
+        auto t = full();
+        t.peer_sends(data(616).seq(3481).also(flag::fin));
+        t.expect(ack(2881));
+        t.peer_sends(data(600).seq(2881));
+        t.expect(ack(4097).window(0));
+        reopened(t);
+    }
+    SECTION("alone, at a window that is shut") {
+        auto t = full();
+        t.peer_sends(data(1216));
+        t.after(1_s).ignore_output();
+        t.peer_sends(fin().seq(4097));
+        t.expect(ack(4097).window(0));
+        reopened(t);
+    }
+}
