@@ -1,7 +1,6 @@
 // The engine: one burst from each device, the expired timers, the output that became possible, one burst to each
 // device. Every loop has a limit of PollConfig; what is left over makes next_deadline() say "now".
 #include <array>
-#include <utility>
 
 
 #include "durability/cut.hpp"
@@ -167,6 +166,7 @@ PollResult Stack::poll(Instant now) {
         Step step(*core_);
         w.edit_stack().now = later(now, core_->now());
         w.pool.unpark(unpark_per_poll);
+        w.addresses_changed = false;  // what the embedder's own calls did is no news to it
         JournalCore* j = core_->journal;
         if (j == nullptr || journal::may_receive(*j)) {
             w.interfaces.for_each(
@@ -184,7 +184,7 @@ PollResult Stack::poll(Instant now) {
     result.next_deadline = next_deadline();
     result.commit_wanted = commit_wanted();
     result.sockets_ready = !w.changed_sockets.empty();
-    result.addresses_changed = std::exchange(w.addresses_changed, false);
+    result.addresses_changed = w.addresses_changed;
     return result;
 }
 

@@ -330,7 +330,7 @@ TEST_CASE("async_wait_address: at once, after duplicate detection, or never") {
 
     auto config = test::Host::config();
     config.nd.dad_transmits = 1;
-    std::vector<std::max_align_t> memory(keepnet::Stack::arena_bytes(config) / sizeof(std::max_align_t) + 64);
+    std::vector<std::max_align_t> memory(keepnet::Stack::arena_bytes(config) / sizeof(std::max_align_t) + 1024);
     void* arena = memory.data();
     std::size_t room = memory.size() * sizeof(std::max_align_t);
     REQUIRE(std::align(4096, keepnet::Stack::arena_bytes(config), arena, room) != nullptr);

@@ -173,8 +173,7 @@ WIRE_CASE("RFC 4862 5.4: a tentative address connects nowhere, and the embedder 
     Fixture t(way, with_dad());
     CHECK(!t.stack().address_status(stack_address).has_value());
     REQUIRE(t.stack().add_address(t.interface(), stack_address, 64).has_value());
-    CHECK(t.stack().poll(t.now()).addresses_changed);
-    CHECK(!t.stack().poll(t.now()).addresses_changed);
+    CHECK(!t.stack().poll(t.now()).addresses_changed);  // its own call is no news to the embedder
     CHECK(t.stack().address_status(stack_address) == AddressStatus::tentative);
     const auto socket = *t.stack().open_tcp();
     const Endpoint peer{.address = peer_address, .port = 80};
@@ -184,6 +183,6 @@ WIRE_CASE("RFC 4862 5.4: a tentative address connects nowhere, and the embedder 
     CHECK(t.stack().address_status(stack_address) == AddressStatus::preferred);
     CHECK(t.stack().connect(socket, peer).has_value());
     REQUIRE(t.stack().remove_address(t.interface(), stack_address).has_value());
-    CHECK(t.stack().poll(t.now() + 1_s).addresses_changed);
+    CHECK(!t.stack().poll(t.now() + 1_s).addresses_changed);
     CHECK(!t.stack().address_status(stack_address).has_value());
 }

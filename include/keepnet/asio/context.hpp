@@ -181,7 +181,7 @@ class context {
             });
             return true;
         };
-        if (!look()) hub_->addresses_changed.push_back(look);
+        if (!look()) hub_->waiting_for_addresses.push_back(look);
     }
 
     std::shared_ptr<detail::hub> hub_;

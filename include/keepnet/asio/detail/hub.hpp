@@ -155,7 +155,7 @@ class hub {
         if (stack_ == nullptr || stopped_) return;
         poll_posted_ = false;
         const auto result = stack_->poll(clock_());
-        if (result.addresses_changed) wake_waiting(addresses_changed);
+        wake_waiting(waiting_for_addresses);
         while (stack_ != nullptr) {
             const auto ready = stack_->next_ready();
             if (!ready) break;
@@ -232,7 +232,7 @@ class hub {
 
     /// Who waits for something of the stack itself. Each is called once, from poll().
     using waiting_list = std::vector<std::function<bool()>>;
-    waiting_list addresses_changed{};  ///< false: it waits on
+    waiting_list waiting_for_addresses{};  ///< false: it waits on
 
     std::function<void(Instant)> on_commit_wanted{};
     std::function<void(SocketHandle)> on_ready{};
@@ -257,6 +257,7 @@ class hub {
     }
 
     static void wake_waiting(waiting_list& list) {
+        if (list.empty()) return;
         auto all = std::exchange(list, {});
         for (auto& one : all) {
             if (!one()) list.push_back(std::move(one));
