@@ -131,6 +131,7 @@ bool App::closes_briefly(const Conn& c) const {
 void App::boot(Stack& stack) {
     roll_back({});
     value.listener = stack.open_tcp().value();
+    set_policy(stack, value.listener);
     value.listener = stack.bind(value.listener, {.port = server_port}).value();
     value.listener = stack.listen(value.listener, plan_.host[host_].backlog).value();
     value.udp = stack.open_udp().value();
@@ -327,6 +328,11 @@ App::Did App::work_on(Stack& stack, std::size_t i, Instant now, bool faults, con
 
 // --- births ---
 
+void App::set_policy(Stack& stack, SocketHandle socket) const {
+    if (!plan_.host[host_].sends_by_snapshot) return;
+    (void)stack.set_option(socket, SocketOption::send_policy, static_cast<std::int64_t>(DurabilityPolicy::snapshot)).value();
+}
+
 void App::set_options(Stack& stack, const Conn& c) {
     const SidePlan& s = side_of(c);
     (void)stack.set_option(c.socket, SocketOption::no_delay, s.no_delay);
@@ -359,6 +365,7 @@ void App::open(Stack& stack, Instant now, const ConnectionPlan& plan) {
     c.peer = plan.server;
     c.peer_port = server_port;
     c.socket = *socket;
+    set_policy(stack, c.socket);
     set_options(stack, c);
     if (plan.side[0].max_segment != 0) {
         (void)stack.set_option(c.socket, SocketOption::max_segment, plan.side[0].max_segment).value();

@@ -149,6 +149,7 @@ class App {
     void check(Stack& stack, std::size_t i);
     void compare(const SocketInfo& info, std::size_t i) const;
     void remember(const SocketInfo& info, std::size_t i);
+    void set_policy(Stack& stack, SocketHandle socket) const;
     void set_options(Stack& stack, const Conn& c);
     void take_early(Stack& stack, SocketHandle socket);
     static void keep_alive(Stack& stack, const Conn& c, bool on);

@@ -381,6 +381,34 @@ void draw_inside(Dice& d, Plan& plan) {
     }
 }
 
+/// A program that dies again and again, as in a crash loop.
+void draw_loop(Dice& d, HostPlan& h, Instant faults_end) {
+    if (h.life == Life::steady) return;
+    h.crashes = static_cast<unsigned>(d.between(12, 80));
+    h.downtime_max = one_of(d, {nanoseconds(0), milliseconds(1), milliseconds(100), seconds(1)});
+    for (unsigned i = 0; i < h.crashes; ++i)
+        h.crash_at.push_back({static_cast<std::int64_t>(d.below(static_cast<std::uint64_t>(faults_end.ns)))});
+    std::sort(h.crash_at.begin(), h.crash_at.end());
+}
+
+/// What the others do not draw: crash loops; listeners that answer with cookies alone, and die; beside a journal, text that
+/// waits for the snapshot; and somebody who guesses.
+void draw_judged(Dice& d, Plan& plan) {
+    const bool loops = d.percent(8), has_cookies = d.percent(8);
+    for (HostPlan& h : plan.host) {
+        if (loops) draw_loop(d, h, plan.faults_end);
+        if (has_cookies) {
+            h.config.tcp.listen_half_open = 1;
+            for (const Place p : {Place::poll, Place::durable, Place::committed})
+                if (h.life != Life::steady) h.crash_permille[static_cast<std::size_t>(p)] = 20;
+        }
+        h.sends_by_snapshot = h.config.policy == DurabilityPolicy::journal && d.percent(25);
+    }
+    if (!d.percent(25)) return;
+    plan.has_attacker = true;
+    if (plan.stray_interval.ns == 0) plan.stray_interval = any_time(d, milliseconds(1), milliseconds(200));
+}
+
 }  // namespace
 
 Plan draw(std::uint64_t seed, Setting setting) {
@@ -411,6 +439,8 @@ Plan draw(std::uint64_t seed, Setting setting) {
     draw_inside(inside, plan);
     draw_journals(journals, plan, setting == Setting::journal);
     draw_rare(rare, plan);
+    Dice judged(seed ^ 0x6a75'6467);
+    draw_judged(judged, plan);
     return plan;
 }
 

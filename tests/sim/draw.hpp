@@ -98,6 +98,7 @@ struct HostPlan {
     bool link_local = false;
     std::uint32_t backlog = 8;
     bool udp_held = false;
+    bool sends_by_snapshot = false;         ///< beside a journal: what it sends waits for the snapshot (DURABILITY 7)
     Duration udp_interval{};  ///< 0: no datagrams
     JournalPlan journal{};
     bool receives = false;      ///< reads into a buffer of its own, instead of looking and then consuming
@@ -156,6 +157,7 @@ struct Plan {
     std::vector<Blackout> blackouts{};
     std::vector<Narrow> narrows{};
     Duration stray_interval{};  ///< segments that belong to nothing, while faults last; 0: none
+    bool has_attacker = false;  ///< and some that nearly belong to something: who knows the four numbers guesses the rest
     std::vector<ConnectionPlan> connections{};
 };
 

@@ -34,7 +34,9 @@ void read_options(ByteView options, TcpFrame& tcp) {
         }
         if (i + 1 >= options.size() || options[i + 1] < 2 || i + options[i + 1] > options.size()) return;
         if (kind == 3 && options[i + 1] == 3) tcp.wscale = options[i + 2];
-        if (kind == 8 && options[i + 1] == 10) tcp.tsval = get32(options, i + 2);
+        if (kind == 8 && options[i + 1] == 10) tcp.tsval = get32(options, i + 2), tcp.tsecr = get32(options, i + 6);
+        for (std::size_t at = i + 2; kind == 5 && at + 8 <= i + options[i + 1] && tcp.sack_count < tcp.sack.size(); at += 8)
+            tcp.sack[tcp.sack_count++] = {get32(options, at), get32(options, at + 4)};
         i += options[i + 1];
     }
 }

@@ -1,6 +1,7 @@
 // A frame as the judge reads it, without a line of src/wire: offsets into Ethernet II, IPv6 and TCP.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,6 +24,12 @@ struct TcpFrame {
     std::uint32_t length = 0;  ///< payload, bytes
     std::optional<std::uint8_t> wscale{};
     std::optional<std::uint32_t> tsval{};
+    std::uint32_t tsecr = 0;  ///< means something beside a tsval, in a segment with ACK
+    struct Block {
+        std::uint32_t left = 0, right = 0;
+    };
+    std::array<Block, 4> sack{};
+    std::size_t sack_count = 0;
 
     [[nodiscard]] bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
     /// Sequence numbers that it occupies.

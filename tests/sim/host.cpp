@@ -102,6 +102,8 @@ Monitor::Facts Host::facts_of(ByteView frame) const {
         const bool is_durable = after_eq(c.marks.rcv_durable, c.rcv.nxt);
         const bool is_misfit = is_durable && c.rcv.nxt.raw - t->ack < 1U << c.rcv.wscale;
         facts.withholds = c.policy != DurabilityPolicy::none && t->ack != c.rcv.nxt.raw && !is_misfit;
+        // But for what waits for a neighbour, a segment leaves some polls after it was made at the latest.
+        facts.is_quiet = sim_time(c.last_heard) + milliseconds(20) < now_ && neighbor_waited_ + seconds(5) < now_;
     });
     if (t->has(rst)) {
         facts.may_be_aborted = may_abort(plan_, app_.value, t->to, t->source, t->destination) ||

@@ -195,6 +195,8 @@ class Host {
     void check_torn_writes();
     void tell(Instant now);
     void check_decodes(const Pending& p);
+    void check_restores(const Pending& p);
+    void check_owed();
     void make_image(Pending& p);
     checkpoint::EncodeOptions encode_options(const Pending& p) const;
 
@@ -263,6 +265,9 @@ class Host {
     unsigned deaths_left_ = 0;
     std::size_t next_death_ = 0, next_card_ = 0;
     std::uint64_t cookies_before_ = 0;
+    std::uint64_t images_ = 0;          ///< of this life
+    std::uint64_t polls_ = 0;
+    Instant neighbor_waited_{};         ///< when a packet last waited for one
 };
 
 }  // namespace keepnet::sim

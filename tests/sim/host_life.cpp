@@ -95,6 +95,7 @@ void Host::come_up(Instant now, std::span<const std::unique_ptr<Host>> all) {
     poll_at_ = now;
     changed_ = true;
     last_cut_ = now;
+    images_ = 0;
     monitor_.new_life(index_);
     if (!image_) {
         create(now);

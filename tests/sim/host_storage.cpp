@@ -5,6 +5,7 @@
 #include "sim/host.hpp"
 #include "sim/value.hpp"
 #include "stack/core.hpp"
+#include "support/owed.hpp"
 
 namespace keepnet::sim {
 
@@ -47,11 +48,22 @@ void Host::poll(Instant now) {
         app_.on_ready(*stack_, *socket);
     }
     if (any_ready && !result.sockets_ready) throw Failure("poll announces ready sockets", "");
+    check_owed();
     changed_ = changed_ || result.frames_received != 0 || result.frames_sent != 0;
     poll_at_ = never;
     if (!nic_.inbound.empty()) poll_at_ = result.frames_received == 0 ? now + milliseconds(1) : now;
     if (nic_.refused)
         poll_at_ = earlier(poll_at_, now + microseconds(static_cast<std::int64_t>(dice_.between(1, 500))));
+}
+
+/// DURABILITY, rule (3). In a large world it is looked at now and then.
+void Host::check_owed() {
+    constexpr std::uint32_t few = 256;
+    const World& w = stack_->core().world;
+    if (w.pending_packets.in_use() != 0) neighbor_waited_ = now_;
+    if (w.connections.in_use() > few && ++polls_ % w.connections.in_use() != 0) return;
+    if (const std::string what = test::unpaid(stack_->core()); !what.empty())
+        throw Failure("what is owed has its turn or its timer", what);
 }
 
 checkpoint::EncodeOptions Host::encode_options(const Pending& p) const {
@@ -202,7 +214,19 @@ void Host::make_durable(Instant now) {
     }
 }
 
-void Host::make_image(Pending& p) { image_ = Image{p.sink.bytes, {}, p.app, p.record, p.cut_at}; }
+void Host::make_image(Pending& p) {
+    if (image_ && !journaled_ && images_++ % 8 == 0) check_restores(p);
+    image_ = Image{p.sink.bytes, {}, p.app, p.record, p.cut_at};
+}
+
+/// A life that began with a snapshot can be gone on from, too, whether or not the machine dies now.
+void Host::check_restores(const Pending& p) {
+    test::Arena arena(Stack::arena_bytes(plan().config));
+    auto back = checkpoint::restore(arena.span(), plan().config, p.sink.bytes,
+                                    {.now = host_time(now_), .elapsed = now_ - p.cut_at, .arena_is_zeroed = true});
+    if (!back) throw Failure("a committed snapshot restores", back.error().message);
+    check_verdicts(back->sockets);
+}
 
 void Host::tell(Instant now) {
     // A commit implies the earlier ones: they need not be told one by one.

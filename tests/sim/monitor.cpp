@@ -11,6 +11,7 @@ namespace keepnet::sim {
 namespace {
 
 constexpr Duration planned_before = milliseconds(20);
+constexpr std::size_t clocks_max = 256;
 
 bool is_above(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; }
 
@@ -30,7 +31,8 @@ Monitor::Record ends_of(const Stack& stack) {
         if (c.policy == DurabilityPolicy::none) return;
         record[Monitor::key_of(host_of(c.remote.address), c.local.port, c.remote.port)] = {
             snd_end(c).raw, c.rcv.nxt.raw, c.phase != TcpPhase::syn_sent, c.phase == TcpPhase::closed,
-            c.phase != TcpPhase::closed && c.rcv.fin_received && !c.fin_ack_owed};
+            c.phase != TcpPhase::closed && c.rcv.fin_received && !c.fin_ack_owed,
+            c.phase == TcpPhase::syn_received, c.rcv.irs.raw};
     });
     return record;
 }
@@ -48,7 +50,9 @@ void Monitor::advance_durable(unsigned host, Record record) {
         // Of what was aborted the device may still hold segments that were durable when they were made.
         for (auto& [key, ends] : record) {
             const auto before = durable_[host]->find(key);
-            if (ends.has_ended && before != durable_[host]->end()) ends = before->second;
+            if (!ends.has_ended || before == durable_[host]->end()) continue;
+            ends = before->second;
+            ends.has_ended = true;
         }
     }
     durable_[host] = std::move(record);
@@ -67,6 +71,8 @@ void Monitor::on_frame(unsigned host, ByteView frame, const Facts& facts) {
     }
     ++segments_;
     check_order(host, flow, *t);
+    check_echo(host, own, flow.from[host < t->to ? 1 : 0], *t);
+    check_reports(*t, facts);
     check_durable(host, flow, *t);
     check_repetition(host, own, flow.from[host < t->to ? 1 : 0], *t, facts);
 }
@@ -99,12 +105,56 @@ void Monitor::check_reset(unsigned host, const Direction& own, const Direction& 
     if (facts.may_be_aborted) return;
     if (!facts.is_ready && !facts.has_connection)
         throw Failure("no reset before the embedder is ready", "port " + std::to_string(t.source));
+    if (!facts.has_connection) check_denial(host, peer, t);
     if (facts.has_connection || own.cookie || peer.cookie || !own.iss || !own.ack || !peer.end) return;
     const auto told = ends_told_[host].find(key_of(t.to, t.source, t.destination));
     if (told != ends_told_[host].end() && told->second == *peer.end) return;
     if (is_above(t.seq, *own.iss) && is_above(*peer.end, *own.ack))
         throw Failure("no reset while the peer's end is not acknowledged",
                       std::to_string(*own.ack) + " of " + std::to_string(*peer.end));
+}
+
+/// A death that is not durable is not shown (DURABILITY 2): a crash would bring the connection back. A half-open one has no
+/// application that would miss it.
+void Monitor::check_denial(unsigned host, const Direction& peer, const TcpFrame& t) const {
+    if (!durable_[host]) return;
+    const auto it = durable_[host]->find(key_of(t.to, t.source, t.destination));
+    if (it == durable_[host]->end() || it->second.has_ended || it->second.is_half_open || !it->second.may_ack) return;
+    if (peer.iss != it->second.irs) return;  // another one, behind it
+    throw Failure("nothing is denied that a crash would bring back", "ports " + std::to_string(t.source) + " to " + std::to_string(t.destination));
+}
+
+/// RFC 7323 4.3: what is echoed came with a segment that began no later than what had been acknowledged. The first word after
+/// a restore is another matter (DURABILITY 8), so hosts in their first life alone are judged.
+void Monitor::check_echo(unsigned host, Direction& own, const Direction& peer, const TcpFrame& t) const {
+    if (!t.tsval) return;
+    if (own.clocks.empty() || own.clocks.back().tsval != *t.tsval) own.clocks.push_back({*t.tsval, t.seq});
+    if (is_above(own.clocks.back().seq, t.seq)) own.clocks.back().seq = t.seq;
+    if (own.clocks.size() > clocks_max) own.clocks.pop_front();
+    if (!t.has(ack) || lives_[host] > 1 || peer.clocks.empty()) return;
+    if (is_above(t.tsecr, peer.clocks.back().tsval))
+        throw Failure("what is echoed was said", std::to_string(t.tsecr) + " above " + std::to_string(peer.clocks.back().tsval));
+    for (const Clock& c : peer.clocks) {
+        if (c.tsval == t.tsecr && is_above(c.seq, t.ack))
+            throw Failure("what is echoed came with what is acknowledged", std::to_string(c.seq) + " above " + std::to_string(t.ack));
+    }
+}
+
+/// A gap lies above the ACK, but for a duplicate (RFC 2883 4), and is reported with the ACK of all that is before it alone
+/// (DURABILITY 1).
+void Monitor::check_reports(const TcpFrame& t, const Facts& facts) {
+    const auto lies_in = [](const TcpFrame::Block& a, const TcpFrame::Block& b) {
+        return !is_above(b.left, a.left) && !is_above(a.right, b.right);
+    };
+    for (std::size_t i = 0; i < t.sack_count; ++i) {
+        const TcpFrame::Block& b = t.sack[i];
+        const bool is_duplicate = i == 0 && (!is_above(b.right, t.ack) || (t.sack_count > 1 && lies_in(b, t.sack[1])));
+        if (is_duplicate) continue;
+        if (!is_above(b.left, t.ack) || !is_above(b.right, b.left))
+            throw Failure("a SACK block lies above the ACK", std::to_string(b.left) + ", ACK " + std::to_string(t.ack));
+        if (facts.withholds && facts.is_quiet)
+            throw Failure("no gap is reported behind a withheld ACK", std::to_string(b.left) + ", ACK " + std::to_string(t.ack));
+    }
 }
 
 void Monitor::check_order(unsigned host, Flow& flow, const TcpFrame& t) {

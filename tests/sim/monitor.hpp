@@ -3,11 +3,13 @@
 //
 // For each direction of each connection: the window's right edge, the ACK and the TSval never go back;
 // nothing occupies a sequence number at or above what is durable, and no ACK is above it; nothing passes the
-// peer's edge; ACKs that are withheld do not come out as duplicates; no reset comes that nobody caused.
+// peer's edge; ACKs that are withheld do not come out as duplicates, nor are gaps reported behind them; what is echoed of the
+// peer's clock came with what is acknowledged; no reset comes that nobody caused, and none denies what a crash would bring back.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 
@@ -28,6 +30,8 @@ class Monitor {
         bool may_ack = false;  ///< rcv_nxt has a meaning
         bool has_ended = false;
         bool end_told = false;  ///< the ACK of the peer's end has been handed to the card
+        bool is_half_open = false;  ///< passive, and no application's yet
+        std::uint32_t irs = 0;
     };
     using Record = std::map<std::uint64_t, Ends>;
     static std::uint64_t key_of(unsigned peer, std::uint16_t own_port, std::uint16_t peer_port) {
@@ -40,6 +44,7 @@ class Monitor {
         bool has_connection = true;   ///< that it belongs to
         bool withholds = false;       ///< more was received than may be acknowledged
         bool may_be_aborted = false;  ///< an application aborts such a connection
+        bool is_quiet = false;  ///< nothing came lately that a segment which waited somewhere might not know of
         std::uint64_t challenges = 0;
         Duration answer_interval = milliseconds(500);  ///< TcpConfig::invalid_ack_interval
     };
@@ -68,6 +73,10 @@ class Monitor {
         Instant since{};
         unsigned times = 0;
     };
+    /// What the peer's time stamps said, each with the lowest SEQ that it came with.
+    struct Clock {
+        std::uint32_t tsval = 0, seq = 0;
+    };
     struct Direction {
         std::optional<std::uint32_t> iss{};
         std::optional<std::uint8_t> wscale{};
@@ -75,14 +84,18 @@ class Monitor {
         std::optional<std::uint32_t> edge{}, furthest{}, ack{}, tsval{};
         std::optional<std::uint32_t> end{};  ///< behind its FIN
         std::optional<Repeated> repeated{};
+        std::deque<Clock> clocks{};
     };
     struct Flow {
         std::array<Direction, 2> from{};  ///< of the lower host, of the other
     };
 
     void check_order(unsigned host, Flow& flow, const TcpFrame& t);
+    void check_echo(unsigned host, Direction& own, const Direction& peer, const TcpFrame& t) const;
+    static void check_reports(const TcpFrame& t, const Facts& facts);
     void check_durable(unsigned host, Flow& flow, const TcpFrame& t);
     void check_repetition(unsigned host, Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts);
+    void check_denial(unsigned host, const Direction& peer, const TcpFrame& t) const;
     void check_reset(unsigned host, const Direction& own, const Direction& peer, const TcpFrame& t, const Facts& facts) const;
 
     std::map<std::pair<std::uint64_t, unsigned>, Flow> flows_;  ///< by the lower host: its key, and its number

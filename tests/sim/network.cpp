@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "sim/app.hpp"
 #include "sim/frame.hpp"
 
 namespace keepnet::sim {
 
 /// A multicast goes to everybody else, a unicast where its MAC address says.
 void Network::send(Instant now, unsigned from, Frame frame) {
+    if (plan_.has_attacker) watch(frame);
     const bool is_group = !frame.empty() && (frame[0] & 1) != 0;
     const unsigned to = frame.size() < 6 ? hosts_max : frame[5] - 1U;
     for (unsigned host = 0; host < plan_.host.size(); ++host) {
@@ -91,6 +93,9 @@ Network::Arrival Network::take() {
 Network::Arrival Network::stray() {
     stray_at_ = stray_at_ + plan_.stray_interval;
     Dice& d = stray_dice_;
+    if (plan_.has_attacker && d.percent(70)) {
+        if (const auto guessed = guess()) return {guessed->to, make_segment(*guessed)};
+    }
     TcpFrame t;
     t.from = static_cast<unsigned>(d.below(plan_.host.size()));
     t.to = static_cast<unsigned>((t.from + d.between(1, plan_.host.size() - 1)) % plan_.host.size());
@@ -100,6 +105,51 @@ Network::Arrival Network::stray() {
     t.flags = static_cast<std::uint8_t>(ack | (d.one_in(3) ? fin : 0));
     t.window = 1000;
     return {t.to, make_segment(t)};
+}
+
+void Network::watch(ByteView frame) {
+    const auto t = read_tcp(frame);
+    if (!t || t->has(rst)) return;
+    Known& k = known_[{t->from, t->to, t->source, t->destination}];
+    const auto is_above = [](std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; };
+    const std::uint32_t end = t->seq + t->occupies();
+    if (t->has(syn)) k = {.seq_end = end};
+    if (is_above(end, k.seq_end)) k.seq_end = end;
+    if (!t->has(ack) || t->has(syn)) return;
+    if (!k.has_data || is_above(t->ack, k.ack)) k.ack = t->ack;
+    k.has_data = true;
+}
+
+/// RFC 5961: who knows the four numbers, and more or less how far both have come, but not exactly. A reset is near RCV.NXT, and
+/// never at it; a SYN is behind it; text and ACKs lie outside of the window, or acknowledge what was never sent.
+std::optional<TcpFrame> Network::guess() {
+    Dice& d = stray_dice_;
+    if (known_.empty()) return {};
+    auto it = known_.begin();
+    std::advance(it, static_cast<std::ptrdiff_t>(d.below(known_.size())));
+    const auto [from, to, source, destination] = it->first;
+    const auto back = known_.find({to, from, destination, source});
+    if (back == known_.end() || !it->second.has_data || !back->second.has_data) return {};
+    TcpFrame t{.from = from, .to = to, .source = source, .destination = destination, .window = 1000};
+    // The receiver's RCV.NXT, and whatever it has acknowledged, lie between these two.
+    const std::uint32_t low = back->second.ack, high = it->second.seq_end;
+    const auto off = static_cast<std::uint32_t>(1 + (d.one_in(2) ? d.below(3) : d.below(60'000)));
+    t.seq = d.one_in(2) ? high + off : low - off;
+    t.ack = it->second.ack;
+    switch (d.below(4)) {
+        case 0: t.flags = rst; break;
+        case 1: t.flags = rst | ack; break;
+        case 2:
+            // A listener would take it for a peer of its own.
+            if (destination == server_port) return {};
+            t.flags = syn, t.seq = low - off;
+            break;
+        default:
+            // In the window it would be as good as the peer's own, so what it acknowledges is nonsense, or it is far off.
+            t.flags = static_cast<std::uint8_t>(ack | (d.one_in(3) ? fin : 0));
+            t.seq = low - off - (1U << 30);
+    }
+    return t;
 }
 
 /// What the Internet checksum is sure to notice: one burst of up to 15 bits, or a frame cut short.

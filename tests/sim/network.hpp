@@ -5,10 +5,13 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "sim/draw.hpp"
+#include "sim/frame.hpp"
 #include "sim/trace.hpp"
 
 namespace keepnet::sim {
@@ -48,6 +51,14 @@ class Network {
     Arrival stray();
     bool damage(Frame& frame);
     void forge(Frame& frame);
+    /// What a stranger could not know of a conversation: how far it has come.
+    struct Known {
+        std::uint32_t seq_end = 0;  ///< behind all that this side has said
+        std::uint32_t ack = 0;
+        bool has_data = false;      ///< it has got past its SYN
+    };
+    void watch(ByteView frame);
+    std::optional<TcpFrame> guess();
 
     const Plan& plan_;
     Trace& trace_;
@@ -57,6 +68,7 @@ class Network {
     std::uint64_t sent_ = 0;
     std::array<Instant, hosts_max> line_free_{};
     std::map<std::pair<Instant, std::uint64_t>, Arrival> flying_;
+    std::map<std::tuple<unsigned, unsigned, std::uint16_t, std::uint16_t>, Known> known_;  ///< by sender, receiver, ports
 };
 
 }  // namespace keepnet::sim

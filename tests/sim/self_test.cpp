@@ -213,6 +213,9 @@ bool self_test() {
     ok = is_noticed("an application that takes without consuming",
                     [](RunOptions& o) { o.app_fault = AppFault::takes_twice; }, {bytes, offsets, unsent}) &&
          ok;
+    ok = is_noticed("an application that takes bytes when they are announced, and has them later",
+                    [](RunOptions& o) { o.app_fault = AppFault::takes_early; }, {bytes, offsets, unsent, stuck}) &&
+         ok;
     ok = is_noticed("an application that does not come back with its stack",
                     [](RunOptions& o) { o.host_fault = HostFault::keeps_application; },
                     {bytes, offsets, sockets, unsent, stuck, handle, known, listen, once, end, call, left, end_reset, reset, replayed}) &&
