@@ -11,9 +11,8 @@
  *
  * Descriptors are the kernel's: each socket reserves one that is readable when the socket is, so numbers never
  * collide and a foreign event loop can watch one for input. Close them with kn_close. kn_poll, kn_select and
- * kn_epoll_wait take descriptors of the kernel in the same set. kn_read, kn_readv, kn_write, kn_writev, kn_fcntl, kn_ioctl,
- * kn_close, kn_dup and kn_dup2 of a kernel descriptor are the kernel's calls; every other function answers it with ENOTSOCK,
- * and a number that is not open with EBADF.
+ * kn_epoll_wait take descriptors of the kernel in the same set. Every call on a descriptor of the kernel is the kernel's, and
+ * takes no lock.
  *
  * A write to a connection that is over fails with EPIPE and raises no signal: MSG_NOSIGNAL is always on. */
 #ifndef KEEPNET_POSIX_H
@@ -36,6 +35,8 @@ extern "C" {
 
 /* A stack that a keepnet::posix::Runtime drives. */
 struct kn_stack;
+struct mmsghdr;
+struct stat;
 
 /* Sockets that this thread makes from now on are of `stack`; NULL: of the runtime's first one, as at the start.
  * Fails: EINVAL (not of the runtime). */
@@ -63,12 +64,20 @@ ssize_t kn_sendto(int fd, const void *buffer, size_t length, int flags, const st
                   socklen_t address_length);
 ssize_t kn_sendmsg(int fd, const struct msghdr *message, int flags);
 
+/* Many messages a call: how many were moved; -1 only where the first one failed. */
+int kn_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout);
+int kn_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+/* From a file, at its own position or at *offset, which is moved on. */
+ssize_t kn_sendfile(int to, int from, off_t *offset, size_t count);
+
 int kn_getsockname(int fd, struct sockaddr *address, socklen_t *length);
 int kn_getpeername(int fd, struct sockaddr *address, socklen_t *length);
 int kn_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int kn_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 int kn_fcntl(int fd, int command, ...);
 int kn_ioctl(int fd, unsigned long request, ...);
+off_t kn_lseek(int fd, off_t offset, int whence);
+int kn_fstat(int fd, struct stat *about);
 int kn_dup(int fd);
 int kn_dup2(int from, int to);
 int kn_dup3(int from, int to, int flags);

@@ -1,15 +1,25 @@
 // fcntl, ioctl, dup, and the persistent handles.
+#include <climits>
+#include <csignal>
 #include <cstdarg>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "posix/call.hpp"
+#include "posix/stored_options.hpp"
 
 using namespace keepnet;
 using namespace keepnet::posix;
@@ -44,6 +54,8 @@ int output_bytes(Socket& s, bool unsent, int& bytes) {
     return 0;
 }
 
+int set_owner(File& file, int owner);
+
 int control_socket(Socket& s, unsigned long request, void* argument) {
     if (!is_given(argument, sizeof(int))) return EFAULT;
     int& number = *static_cast<int*>(argument);
@@ -68,6 +80,70 @@ int control_socket(Socket& s, unsigned long request, void* argument) {
     }
 }
 
+// --- interfaces: the stack's own, "kn1" and so on, with the numbers that sin6_scope_id has; none has an IPv4 address ---
+
+constexpr char interface_prefix[] = "kn";
+
+std::string interface_name(InterfaceIndex index) { return interface_prefix + std::to_string(index); }
+
+std::optional<InterfaceInfo> interface_named(const Stack& stack, const char (&name)[IFNAMSIZ]) {
+    for (InterfaceIndex i = 0; i <= stack.config().capacity.interfaces; ++i) {
+        const auto info = stack.interface_info(i);
+        if (info && interface_name(info->index) == std::string_view(name, ::strnlen(name, sizeof name))) return info;
+    }
+    return std::nullopt;
+}
+
+bool is_interface_request(unsigned long request) {
+    switch (request) {
+        case SIOCGIFNAME:
+        case SIOCGIFINDEX:
+        case SIOCGIFFLAGS:
+        case SIOCGIFMTU:
+        case SIOCGIFHWADDR:
+        case SIOCGIFMETRIC:
+        case SIOCGIFTXQLEN:
+        case SIOCGIFMAP:
+        case SIOCGIFCONF: return true;
+        default: return false;
+    }
+}
+
+int interface_request(const Stack& stack, unsigned long request, void* argument) {
+    if (request == SIOCGIFCONF) {  // a list of IPv4 addresses
+        if (!is_given(argument, sizeof(ifconf))) return EFAULT;
+        static_cast<ifconf*>(argument)->ifc_len = 0;
+        return 0;
+    }
+    if (!is_given(argument, sizeof(ifreq))) return EFAULT;
+    auto& r = *static_cast<ifreq*>(argument);
+    if (request == SIOCGIFNAME) {
+        const auto info = r.ifr_ifindex > 0 ? stack.interface_info(static_cast<InterfaceIndex>(r.ifr_ifindex)) : std::nullopt;
+        if (!info) return ENODEV;
+        const std::string name = interface_name(info->index);
+        std::memcpy(r.ifr_name, name.c_str(), name.size() + 1);
+        return 0;
+    }
+    const auto info = interface_named(stack, r.ifr_name);
+    if (!info) return ENODEV;
+    std::memset(&r.ifr_ifru, 0, sizeof r.ifr_ifru);
+    switch (request) {
+        case SIOCGIFINDEX: r.ifr_ifindex = static_cast<int>(info->index); break;
+        case SIOCGIFFLAGS: {
+            const bool up = info->has_device && info->link == LinkState::up;
+            r.ifr_flags = static_cast<short>(IFF_BROADCAST | IFF_MULTICAST | (info->has_device ? IFF_UP : 0) | (up ? IFF_RUNNING : 0));
+            break;
+        }
+        case SIOCGIFMTU: r.ifr_mtu = info->mtu; break;
+        case SIOCGIFHWADDR:
+            r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+            std::memcpy(r.ifr_hwaddr.sa_data, info->mac.octets.data(), info->mac.octets.size());
+            break;
+        default: break;  // metric, length of the queue, memory: none
+    }
+    return 0;
+}
+
 /// A new number for `file`, made by the kernel.
 int add_number(Internals& in, int made, const std::shared_ptr<File>& file) {
     if (made < 0 || usable_number(made) < 0) return -1;
@@ -75,7 +151,37 @@ int add_number(Internals& in, int made, const std::shared_ptr<File>& file) {
     return made;
 }
 
-int status_flags(const File& file) { return O_RDWR | (file.nonblocking ? O_NONBLOCK : 0); }
+int status_flags(const File& file) { return O_RDWR | (file.nonblocking ? O_NONBLOCK : 0) | file.status_flags; }
+
+/// A process, or a group as a negative number; 0: nobody.
+int set_owner(File& file, int owner) {
+    if (owner == INT_MIN) return fail(EINVAL);
+    if (owner != 0 && ::kill(owner, 0) < 0 && errno == ESRCH) return -1;
+    file.owner = owner;
+    return 0;
+}
+
+int own_extended(File& file, int command, f_owner_ex* who) {
+    if (!is_given(who, sizeof *who)) return fail(EFAULT);
+    if (command == F_SETOWN_EX) {
+        if (who->type != F_OWNER_PID && who->type != F_OWNER_PGRP && who->type != F_OWNER_TID) return fail(EINVAL);
+        return set_owner(file, who->type == F_OWNER_PGRP ? -who->pid : who->pid);
+    }
+    who->type = file.owner < 0 ? F_OWNER_PGRP : F_OWNER_PID;
+    who->pid = file.owner < 0 ? -file.owner : file.owner;
+    return 0;
+}
+
+/// A socket is nobody else's: there is no lock that could be in the way.
+int lock_record(int command, struct flock* lock) {
+    if (!is_given(lock, sizeof *lock)) return fail(EFAULT);
+    const bool asks = command == F_GETLK || command == F_OFD_GETLK;
+    const bool known = lock->l_type == F_RDLCK || lock->l_type == F_WRLCK || (!asks && lock->l_type == F_UNLCK);
+    if (!known || lock->l_whence < SEEK_SET || lock->l_whence > SEEK_END) return fail(EINVAL);
+    if ((command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW) && lock->l_pid != 0) return fail(EINVAL);
+    if (asks) lock->l_type = F_UNLCK;
+    return 0;
+}
 
 void put_back(const SavedSocket& saved, Socket& s) {
     s.nonblocking = (saved.flags & 1) != 0;
@@ -89,6 +195,14 @@ void put_back(const SavedSocket& saved, Socket& s) {
     s.receive_timeout = saved.receive_timeout;
     s.send_timeout = saved.send_timeout;
     s.low_water = saved.low_water;
+    s.receive_bytes = saved.receive_bytes;
+    s.send_bytes = saved.send_bytes;
+    s.linger_s = saved.linger_s;
+    s.timestamps = saved.timestamps;
+    for (const StoredValue& v : saved.stored) {  // what this version does not know, or would not take, is left out
+        const StoredOption* option = find_stored_option(s, v.level, v.name);
+        if (option != nullptr) static_cast<void>(store_checked(s, *option, v.value));
+    }
 }
 
 /// The members of restored sets that this socket is.
@@ -206,19 +320,37 @@ int kn_fcntl(int fd, int command, ...) {
         return ::fcntl(fd, command, argument);
     }
     switch (command) {
-        case F_GETFL:
-            return status_flags(*file);
-        case F_SETFL:
+        case F_GETFL: return status_flags(*file);
+        case F_SETFL: {
+            if ((number & O_DIRECT) != 0) return fail(EINVAL);
             file->nonblocking = (number & O_NONBLOCK) != 0;
+            file->status_flags = number & (O_APPEND | O_NOATIME | O_ASYNC);
             return 0;
+        }
+        case F_GETOWN: return file->owner;
+        case F_SETOWN: return set_owner(*file, number);
+        case F_GETSIG: return file->owner_signal;
+        case F_SETSIG:
+            if (number < 0 || number >= NSIG) return fail(EINVAL);
+            file->owner_signal = number;
+            return 0;
+        case F_GETOWN_EX:
+        case F_SETOWN_EX: return own_extended(*file, command, static_cast<f_owner_ex*>(argument));
+        case F_GETLK:
+        case F_SETLK:
+        case F_SETLKW:
+        case F_OFD_GETLK:
+        case F_OFD_SETLK:
+        case F_OFD_SETLKW: return lock_record(command, static_cast<struct flock*>(argument));
         case F_GETFD:
-        case F_SETFD:
-            return ::fcntl(fd, command, number);
+        case F_SETFD: return ::fcntl(fd, command, number);
         case F_DUPFD:
-        case F_DUPFD_CLOEXEC:
-            return add_number(call.in(), ::fcntl(fd, command, number), file);
-        default:
-            return fail(EINVAL);
+        case F_DUPFD_CLOEXEC: return add_number(call.in(), ::fcntl(fd, command, number), file);
+        case F_GETLEASE: return F_UNLCK;
+        case F_GETPIPE_SZ:
+        case F_SETPIPE_SZ: return fail(EBADF);
+        case F_NOTIFY: return fail(ENOTDIR);
+        default: return fail(EINVAL);
     }
 }
 
@@ -235,8 +367,31 @@ int kn_ioctl(int fd, unsigned long request, ...) {
         call.release();
         return ::ioctl(fd, request, argument);
     }
-    const int error = control_socket(*s, request, argument);
+    const int error = is_interface_request(request) ? interface_request(s->stack(), request, argument)
+                                                    : control_socket(*s, request, argument);
     return error == 0 ? 0 : fail(error);
+}
+
+off_t kn_lseek(int fd, off_t offset, int whence) {
+    if (!is_ours(fd) || current() == nullptr) return ::lseek(fd, offset, whence);
+    const bool known = whence >= SEEK_SET && whence <= SEEK_HOLE;
+    return fail(known ? ESPIPE : EINVAL);
+}
+
+int kn_fstat(int fd, struct stat* about) {
+    if (!is_ours(fd)) return ::fstat(fd, about);
+    const Call call;
+    const auto file = call.file(fd);
+    const auto* s = dynamic_cast<const Socket*>(file.get());
+    if (s == nullptr) return ::fstat(fd, about);
+    if (!is_given(about, sizeof *about)) return fail(EFAULT);
+    if (::fstat(fd, about) < 0) return -1;
+    about->st_mode = S_IFSOCK | 0777;
+    about->st_ino = s->handle.raw;
+    about->st_nlink = 1;
+    about->st_size = about->st_blocks = 0;
+    about->st_blksize = 4096;
+    return 0;
 }
 
 int kn_dup(int fd) {

@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include <sys/time.h>
+#include <time.h>
+
 #include "posix/transfer.hpp"
 
 namespace keepnet::posix {
@@ -13,10 +16,14 @@ void add_control(msghdr& message, std::size_t& used, std::size_t room, int type,
     posix::add_control(message, used, room, IPPROTO_IPV6, type, &value, sizeof value);
 }
 
+/// SOL_SOCKET's: descriptors and credentials go through AF_UNIX alone, and are no error elsewhere, as on Linux.
+int take_socket_control(int type) { return type == SCM_RIGHTS || type == SCM_CREDENTIALS ? 0 : EINVAL; }
+
 /// One control message of sendmsg(). 0, or an errno value.
 int take_one(const cmsghdr& header, const std::uint8_t* data, std::size_t length, SendDatagram& how,
              InterfaceIndex& interface) {
-    if (header.cmsg_level != IPPROTO_IPV6) return header.cmsg_level == SOL_SOCKET ? EINVAL : 0;
+    if (header.cmsg_level == SOL_SOCKET) return take_socket_control(header.cmsg_type);
+    if (header.cmsg_level != IPPROTO_IPV6) return 0;
     int number = 0;
     if (length == sizeof number) std::memcpy(&number, data, sizeof number);
     switch (header.cmsg_type) {
@@ -59,9 +66,22 @@ void add_control(msghdr& message, std::size_t& used, std::size_t room, int level
     used += std::min(CMSG_SPACE(length), room - used);
 }
 
+void add_timestamp(const Socket& s, msghdr& message, std::size_t& used, std::size_t room) {
+    if (s.timestamps == 0) return;
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const timeval rounded{.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
+    if (s.timestamps == SO_TIMESTAMP) {
+        add_control(message, used, room, SOL_SOCKET, SCM_TIMESTAMP, &rounded, sizeof rounded);
+    } else {
+        add_control(message, used, room, SOL_SOCKET, SCM_TIMESTAMPNS, &now, sizeof now);
+    }
+}
+
 void give_control(const Socket& s, const ReceivedDatagram& d, msghdr& message) {
     const std::size_t room = message.msg_control != nullptr ? message.msg_controllen : 0;
     std::size_t used = 0;
+    add_timestamp(s, message, used, room);
     if (s.want_packet_info) {
         in6_pktinfo info{};
         std::memcpy(&info.ipi6_addr, d.destination.octets.data(), 16);

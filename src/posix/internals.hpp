@@ -39,6 +39,9 @@ struct File : std::enable_shared_from_this<File> {
     virtual ~File() = default;
 
     bool nonblocking = false;
+    int status_flags = 0;            ///< O_APPEND and others that fcntl() keeps, and that change nothing here
+    int owner = 0;                   ///< F_SETOWN: a process, or a group as a negative number; with O_ASYNC it gets a signal
+    int owner_signal = 0;            ///< F_SETSIG; 0: SIGIO
     std::vector<int> descriptors{};  ///< kernel numbers that name it, oldest first
     std::vector<Sleeper*> sleepers{};
     void wake_all();
@@ -59,6 +62,13 @@ struct EpollItem {
     bool restored = false;  ///< `fd` is of the life before
 };
 
+/// An option that is only stored, and was set.
+struct StoredValue {
+    std::int32_t level = 0;
+    std::int32_t name = 0;
+    std::int32_t value = 0;
+};
+
 struct Socket final : File {
     kn_stack* host = nullptr;
     SocketHandle handle{};
@@ -75,21 +85,13 @@ struct Socket final : File {
     std::uint32_t low_water = 1;      ///< SO_RCVLOWAT
     std::uint32_t receive_bytes = 0;  ///< UDP: SO_RCVBUF as set; 0: never
     std::uint32_t send_bytes = 0;     ///< UDP: SO_SNDBUF as set
-    std::int32_t priority = 0;
-    bool want_packet_info = false;  ///< IPV6_RECVPKTINFO
+    bool want_packet_info = false;    ///< IPV6_RECVPKTINFO
     bool want_hop_limit = false;
     bool want_traffic_class = false;
-    bool want_errors = false;             ///< IPV6_RECVERR
-    bool want_queued_bytes = false;       ///< TCP_INQ
-    std::int32_t v4_type_of_service = 0;  ///< SOL_IP's: stored, without effect
-    std::int32_t v4_hop_limit = 64;
-    std::int32_t v4_discover_mtu = 1;
-    bool v6_only = false;
-    bool broadcast = false;
-    bool dont_route = false;
-    bool urgent_inline = false;
-    bool keep_alive = false;     ///< UDP: stored, without effect
-    std::int32_t linger_s = -1;  ///< UDP: stored, without effect
+    bool want_queued_bytes = false;  ///< TCP_INQ
+    std::int32_t timestamps = 0;     ///< SO_TIMESTAMP or SO_TIMESTAMPNS, whichever it gives; 0: none
+    std::int32_t linger_s = -1;      ///< UDP: stored, without effect
+    std::vector<StoredValue> stored{};  ///< options that are set and change nothing (stored_options.hpp)
 
     // What was last looked at, to tell news.
     std::uint32_t mask = 0;     ///< EPOLL bits
@@ -125,6 +127,11 @@ struct SavedSocket {
     Duration receive_timeout{};
     Duration send_timeout{};
     std::uint32_t low_water = 1;
+    std::uint32_t receive_bytes = 0;
+    std::uint32_t send_bytes = 0;
+    std::int32_t linger_s = -1;
+    std::int32_t timestamps = 0;
+    std::vector<StoredValue> stored{};
 };
 struct SavedMember {
     std::uint64_t handle = 0;

@@ -12,6 +12,7 @@
 #include <sys/time.h>
 
 #include "posix/call.hpp"
+#include "posix/stored_options.hpp"
 #include "posix/tcp_info.hpp"
 
 using namespace keepnet;
@@ -121,7 +122,27 @@ int set_linger(Socket& s, const Given& given) {
     return {.l_onoff = ns >= 0 ? 1 : 0, .l_linger = ns >= 0 ? static_cast<int>(ns / second) : 0};
 }
 
+/// What changes nothing here.
+int set_stored(Socket& s, int level, int name, int value) {
+    const StoredOption* option = find_stored_option(s, level, name);
+    return option != nullptr ? store_checked(s, *option, value) : ENOPROTOOPT;
+}
+int get_stored(const Socket& s, int level, int name, const Room& room) {
+    if (find_stored_option(s, level, name) == nullptr) return ENOPROTOOPT;
+    return room.give(stored_value(s, level, name));
+}
+
+/// By name: "" is any interface.
+int set_device(const Given& given) {
+    char first = 0;
+    if (given.length != 0) {
+        if (const int error = given.take(first); error != 0) return error;
+    }
+    return first == 0 ? 0 : ENODEV;
+}
+
 int set_socket_level(Socket& s, int name, const Given& given) {
+    if (name == SO_BINDTODEVICE) return set_device(given);
     if (name == SO_LINGER) return set_linger(s, given);
     if (name == SO_RCVTIMEO) return set_timeout(s.receive_timeout, given);
     if (name == SO_SNDTIMEO) return set_timeout(s.send_timeout, given);
@@ -131,23 +152,25 @@ int set_socket_level(Socket& s, int name, const Given& given) {
         case SO_REUSEADDR: return set(s, SocketOption::reuse_address, value != 0 ? 1 : 0);
         case SO_REUSEPORT: return set(s, SocketOption::reuse_port, value != 0 ? 1 : 0);
         case SO_KEEPALIVE:
-            if (s.is_tcp()) return set(s, SocketOption::keep_alive, value != 0 ? 1 : 0);
-            s.keep_alive = value != 0;
-            return 0;
-        case SO_RCVBUF: return set_receive_buffer(s, value);
-        case SO_SNDBUF: return set_send_buffer(s, value);
+            return s.is_tcp() ? set(s, SocketOption::keep_alive, value != 0 ? 1 : 0) : set_stored(s, SOL_SOCKET, name, value);
+        case SO_RCVBUF:
+        case SO_RCVBUFFORCE: return set_receive_buffer(s, value);
+        case SO_SNDBUF:
+        case SO_SNDBUFFORCE: return set_send_buffer(s, value);
         case SO_RCVLOWAT:
             s.low_water = static_cast<std::uint32_t>(value < 0 ? INT_MAX : std::max(value, 1));
             look(s, true);
             return 0;
-        case SO_BROADCAST: s.broadcast = value != 0; return 0;
-        case SO_DONTROUTE: s.dont_route = value != 0; return 0;
-        case SO_OOBINLINE: s.urgent_inline = value != 0; return 0;
-        case SO_PRIORITY:
-            if (value < 0 || value > 6) return EPERM;
-            s.priority = value;
+        case SO_PRIORITY: return value < 0 || value > 6 ? EPERM : set_stored(s, SOL_SOCKET, name, value);
+        case SO_TIMESTAMP:
+        case SO_TIMESTAMPNS:
+            if (value != 0 || s.timestamps == name) s.timestamps = value != 0 ? name : 0;
             return 0;
-        default: return ENOPROTOOPT;  // those that can only be read too
+        case SO_PASSCRED:
+        case SO_PASSSEC: return EOPNOTSUPP;
+        case SO_DETACH_FILTER: return ENOENT;
+        case SO_BINDTOIFINDEX: return value == 0 ? 0 : value < 0 ? EINVAL : ENODEV;
+        default: return set_stored(s, SOL_SOCKET, name, value);  // those that can only be read: ENOPROTOOPT
     }
 }
 
@@ -170,15 +193,21 @@ int get_socket_level(Socket& s, int name, const Room& room) {
         case SO_REUSEADDR: return room.give(static_cast<int>(get(s, SocketOption::reuse_address)));
         case SO_REUSEPORT: return room.give(static_cast<int>(get(s, SocketOption::reuse_port)));
         case SO_KEEPALIVE:
-            return room.give(s.is_tcp() ? static_cast<int>(get(s, SocketOption::keep_alive)) : static_cast<int>(s.keep_alive));
+            return s.is_tcp() ? room.give(static_cast<int>(get(s, SocketOption::keep_alive)))
+                              : get_stored(s, SOL_SOCKET, name, room);
         case SO_RCVBUF: return room.give(get_receive_buffer(s));
         case SO_SNDBUF: return room.give(get_send_buffer(s));
         case SO_RCVLOWAT: return room.give(static_cast<int>(s.low_water));
         case SO_SNDLOWAT: return room.give(1);
-        case SO_BROADCAST: return room.give(static_cast<int>(s.broadcast));
-        case SO_DONTROUTE: return room.give(static_cast<int>(s.dont_route));
-        case SO_OOBINLINE: return room.give(static_cast<int>(s.urgent_inline));
-        case SO_PRIORITY: return room.give(static_cast<int>(s.priority));
+        case SO_TIMESTAMP:
+        case SO_TIMESTAMPNS: return room.give(s.timestamps == name ? 1 : 0);
+        case SO_INCOMING_NAPI_ID: return room.give(0);
+        case SO_BINDTOIFINDEX: return room.give(0);
+        case SO_BINDTODEVICE: *room.length = 0; return 0;
+        case SO_PASSCRED:
+        case SO_PASSSEC: return EOPNOTSUPP;
+        case SO_PEERCRED: return room.give(std::array<std::int32_t, 3>{0, -1, -1});
+        case SO_COOKIE: return *room.length < sizeof(std::uint64_t) ? EINVAL : room.give(s.handle.raw);
         case SO_TYPE: return room.give(s.is_tcp() ? int{SOCK_STREAM} : int{SOCK_DGRAM});
         case SO_PROTOCOL: return room.give(s.is_tcp() ? int{IPPROTO_TCP} : int{IPPROTO_UDP});
         case SO_DOMAIN: return room.give(AF_INET6);
@@ -192,7 +221,7 @@ int get_socket_level(Socket& s, int name, const Room& room) {
             const auto info = s.stack().info(s.handle);
             return room.give(info && info->phase == TcpPhase::listen ? 1 : 0);
         }
-        default: return ENOPROTOOPT;
+        default: return get_stored(s, SOL_SOCKET, name, room);
     }
 }
 
@@ -273,9 +302,13 @@ int set_tcp_level(Socket& s, int name, const Given& given) {
     if (name == TCP_CONGESTION) return set_congestion(s, given);
     if (name == TCP_INQ) return set_queued_bytes(s, given);
     const TcpOption* o = find_tcp_option(name);
-    if (o == nullptr && name != TCP_MAXSEG && name != TCP_NOTSENT_LOWAT) return ENOPROTOOPT;
+    if (name == TCP_ULP) return ENOENT;
+    if (name == TCP_REPAIR || name == TCP_TIMESTAMP) return EPERM;
+    const bool stored = find_stored_option(s, IPPROTO_TCP, name) != nullptr;
+    if (o == nullptr && !stored && name != TCP_MAXSEG && name != TCP_NOTSENT_LOWAT) return ENOPROTOOPT;
     int value = 0;
     if (const int error = given.take(value); error != 0) return error;
+    if (stored) return set_stored(s, IPPROTO_TCP, name, value);
     if (o == nullptr) return name == TCP_MAXSEG ? set_max_segment(s, value) : set_not_sent_low_water(s, value);
     if (o->is_bool) return set(s, o->option, value != 0 ? 1 : 0);
     if (value < o->low || value > o->high) return EINVAL;
@@ -301,7 +334,9 @@ int get_tcp_level(Socket& s, int name, const Room& room) {
         case TCP_INFO: return get_tcp_info(s, room);
         case TCP_INQ: return room.give(static_cast<int>(s.want_queued_bytes));
         case TCP_NOTSENT_LOWAT: return room.give(not_sent_low_water_of(s));
-        default: return ENOPROTOOPT;
+        case TCP_ULP:
+        case TCP_SAVED_SYN: *room.length = 0; return 0;
+        default: return get_stored(s, IPPROTO_TCP, name, room);
     }
 }
 
@@ -317,32 +352,29 @@ int take_small(const Given& given, int& value) {
 }
 
 int set_ip_level(Socket& s, int name, const Given& given) {
-    if (name != IP_TOS && name != IP_TTL && name != IP_MTU_DISCOVER) return ENOPROTOOPT;
+    if (find_stored_option(s, IPPROTO_IP, name) == nullptr) return ENOPROTOOPT;
     int value = 0;
     if (const int error = take_small(given, value); error != 0) return error;
     switch (name) {
-        case IP_TOS:
+        case IP_TOS: {
             // ECN's bits of a stream are not the user's.
-            s.v4_type_of_service = s.is_tcp() ? (value & 0xfc) | (s.v4_type_of_service & 3) : value & 0xff;
-            return 0;
+            const int before = stored_value(s, IPPROTO_IP, IP_TOS);
+            return set_stored(s, IPPROTO_IP, name, s.is_tcp() ? (value & 0xfc) | (before & 3) : value & 0xff);
+        }
         case IP_TTL:
-            if (given.length < 1 || (value != -1 && (value < 1 || value > 255))) return EINVAL;
-            s.v4_hop_limit = value == -1 ? 64 : value;
-            return 0;
-        default:
-            if (value < IP_PMTUDISC_DONT || value > IP_PMTUDISC_OMIT) return EINVAL;
-            s.v4_discover_mtu = value;
-            return 0;
+            if (given.length < 1) return EINVAL;
+            return set_stored(s, IPPROTO_IP, name, value == -1 ? 64 : value);
+        default: return set_stored(s, IPPROTO_IP, name, value);
     }
 }
 
-int get_ip_level(const Socket& s, int name, const Room& room) {
-    switch (name) {
-        case IP_TOS: return room.give(s.v4_type_of_service);
-        case IP_TTL: return room.give(s.v4_hop_limit);
-        case IP_MTU_DISCOVER: return room.give(s.v4_discover_mtu);
-        default: return ENOPROTOOPT;
-    }
+int get_ip_level(const Socket& s, int name, const Room& room) { return get_stored(s, IPPROTO_IP, name, room); }
+
+int set_udp_level(Socket& s, int name, const Given& given) {
+    if (s.is_tcp() || find_stored_option(s, IPPROTO_UDP, name) == nullptr) return ENOPROTOOPT;
+    int value = 0;
+    if (const int error = given.take(value); error != 0) return error;
+    return set_stored(s, IPPROTO_UDP, name, value);
 }
 
 // --- IPPROTO_IPV6 ---
@@ -383,14 +415,17 @@ int set_ipv6_level(Socket& s, int name, const Given& given) {
         case IPV6_RECVPKTINFO: flag = &s.want_packet_info; break;
         case IPV6_RECVHOPLIMIT: flag = &s.want_hop_limit; break;
         case IPV6_RECVTCLASS: flag = &s.want_traffic_class; break;
-        case IPV6_RECVERR: flag = &s.want_errors; break;
         case IPV6_V6ONLY:
         case IPV6_UNICAST_HOPS:
         case IPV6_MULTICAST_HOPS:
         case IPV6_MULTICAST_LOOP:
         case IPV6_MULTICAST_IF:
         case IPV6_TCLASS: break;
-        default: return ENOPROTOOPT;
+        default:
+            if (find_stored_option(s, IPPROTO_IPV6, name) == nullptr) return ENOPROTOOPT;
+            int value = 0;
+            if (const int error = given.take(value); error != 0) return error;
+            return set_stored(s, IPPROTO_IPV6, name, value);
     }
     int value = 0;
     if (const int error = given.take(value); error != 0) return error;
@@ -402,8 +437,7 @@ int set_ipv6_level(Socket& s, int name, const Given& given) {
     if (name != IPV6_V6ONLY && name != IPV6_TCLASS) return set_multicast(s, name, value);
     if (name == IPV6_V6ONLY) {
         if (const auto info = s.stack().info(s.handle); info && info->local.port != 0) return EINVAL;
-        s.v6_only = value != 0;
-        return 0;
+        return set_stored(s, IPPROTO_IPV6, name, value);
     }
     if (value < -1 || value > 255) return EINVAL;
     return set(s, SocketOption::traffic_class, value < 0 ? 0 : value);
@@ -414,8 +448,6 @@ int get_ipv6_level(Socket& s, int name, const Room& room) {
         case IPV6_RECVPKTINFO: return room.give(static_cast<int>(s.want_packet_info));
         case IPV6_RECVHOPLIMIT: return room.give(static_cast<int>(s.want_hop_limit));
         case IPV6_RECVTCLASS: return room.give(static_cast<int>(s.want_traffic_class));
-        case IPV6_RECVERR: return room.give(static_cast<int>(s.want_errors));
-        case IPV6_V6ONLY: return room.give(static_cast<int>(s.v6_only));
         case IPV6_TCLASS: return room.give(static_cast<int>(get(s, SocketOption::traffic_class)));
         case IPV6_MULTICAST_HOPS:
         case IPV6_MULTICAST_LOOP:
@@ -424,7 +456,7 @@ int get_ipv6_level(Socket& s, int name, const Room& room) {
             const auto set_to = static_cast<int>(get(s, SocketOption::hop_limit));
             return room.give(set_to != 0 ? set_to : static_cast<int>(s.stack().config().ip.hop_limit));
         }
-        default: return ENOPROTOOPT;
+        default: return get_stored(s, IPPROTO_IPV6, name, room);
     }
 }
 
@@ -435,6 +467,7 @@ int result(int error) { return error == 0 ? 0 : fail(error); }
 extern "C" {
 
 int kn_setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
+    if (!is_ours(fd)) return ::setsockopt(fd, level, name, value, length);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -445,15 +478,18 @@ int kn_setsockopt(int fd, int level, int name, const void* value, socklen_t leng
     if (level == IPPROTO_TCP) error = set_tcp_level(*s, name, given);
     if (level == IPPROTO_IPV6) error = set_ipv6_level(*s, name, given);
     if (level == IPPROTO_IP) error = set_ip_level(*s, name, given);
+    if (level == IPPROTO_UDP) error = set_udp_level(*s, name, given);
     if (error == 0) call.done();
     return result(error);
 }
 
 int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
+    if (!is_ours(fd)) return ::getsockopt(fd, level, name, value, length);
     const Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
-    const bool known = level == SOL_SOCKET || level == IPPROTO_IPV6 || level == IPPROTO_IP || (level == IPPROTO_TCP && s->is_tcp());
+    const bool known = level == SOL_SOCKET || level == IPPROTO_IPV6 || level == IPPROTO_IP ||
+                       (level == IPPROTO_TCP && s->is_tcp()) || (level == IPPROTO_UDP && !s->is_tcp());
     if (!known) return fail(ENOPROTOOPT);
     if (!is_given(length, sizeof *length)) return fail(EFAULT);
     if (static_cast<int>(*length) < 0 && level != IPPROTO_IPV6) return fail(EINVAL);  // there Linux takes it for a large one
@@ -463,6 +499,7 @@ int kn_getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
     if (level == IPPROTO_TCP) error = get_tcp_level(*s, name, room);
     if (level == IPPROTO_IPV6) error = get_ipv6_level(*s, name, room);
     if (level == IPPROTO_IP) error = get_ip_level(*s, name, room);
+    if (level == IPPROTO_UDP) error = get_stored(*s, level, name, room);
     return result(error);
 }
 

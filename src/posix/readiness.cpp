@@ -1,6 +1,8 @@
 // What a socket is ready for, and who is told.
 #include <algorithm>
+#include <csignal>
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -90,6 +92,7 @@ void look(Socket& s, bool told) {
     if ((news & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0) news |= s.mask;
     signal(s, (s.mask & (input | EPOLLHUP | EPOLLERR)) != 0);
     if (news == 0 && !told) return;
+    if (news != 0 && (s.status_flags & O_ASYNC) != 0 && s.owner != 0) ::kill(s.owner, s.owner_signal != 0 ? s.owner_signal : SIGIO);
     s.wake_all();
     for (EpollItem* item : s.watchers) {
         if ((news & item->events) != 0) queue_item(*item);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 namespace keepnet::posix {
 
@@ -15,7 +16,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::uint32_t magic = 0x58'50'4e'4bU;  // "KNPX"
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;  // 1: sockets without their sizes and stored options
+constexpr std::uint32_t stored_max = 256;
 /// Of each kind; a process has fewer descriptors.
 constexpr std::uint32_t entries_max = 1U << 20;
 
@@ -78,6 +80,16 @@ void put_socket(Writer& out, const Socket& s) {
     out.put<std::int64_t>(s.receive_timeout.ns);
     out.put<std::int64_t>(s.send_timeout.ns);
     out.put<std::uint32_t>(s.low_water);
+    out.put<std::uint32_t>(s.receive_bytes);
+    out.put<std::uint32_t>(s.send_bytes);
+    out.put<std::int32_t>(s.linger_s);
+    out.put<std::int32_t>(s.timestamps);
+    out.put(static_cast<std::uint32_t>(s.stored.size()));
+    for (const StoredValue& v : s.stored) {
+        out.put<std::int32_t>(v.level);
+        out.put<std::int32_t>(v.name);
+        out.put<std::int32_t>(v.value);
+    }
 }
 
 void put_set(Writer& out, const Epoll& e) {
@@ -100,7 +112,26 @@ constexpr std::size_t member_bytes = 4 + 8 + 4 + 4 + 8;
 
 bool is_timeout_sane(Duration d) { return d.ns >= 0 && d.ns <= seconds(365LL * 86'400 * 100).ns; }
 
-void get_socket(Reader& in, std::map<StackAndHandle, SavedSocket>& out) {
+/// What version 2 added.
+void get_options(Reader& in, SavedSocket& s) {
+    s.receive_bytes = in.get<std::uint32_t>();
+    s.send_bytes = in.get<std::uint32_t>();
+    s.linger_s = in.get<std::int32_t>();
+    s.timestamps = in.get<std::int32_t>();
+    if (s.linger_s < -1 || s.receive_bytes > INT32_MAX || s.send_bytes > INT32_MAX) in.refuse();
+    if (s.timestamps != 0 && s.timestamps != SO_TIMESTAMP && s.timestamps != SO_TIMESTAMPNS) in.refuse();
+    const std::uint32_t count = in.count(12);
+    if (count > stored_max) in.refuse();
+    for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
+        StoredValue v;
+        v.level = in.get<std::int32_t>();
+        v.name = in.get<std::int32_t>();
+        v.value = in.get<std::int32_t>();
+        s.stored.push_back(v);
+    }
+}
+
+void get_socket(Reader& in, std::map<StackAndHandle, SavedSocket>& out, std::uint32_t from_version) {
     const auto stack = in.get<std::uint32_t>();
     const auto handle = in.get<std::uint64_t>();
     SavedSocket s;
@@ -109,8 +140,9 @@ void get_socket(Reader& in, std::map<StackAndHandle, SavedSocket>& out) {
     s.receive_timeout.ns = in.get<std::int64_t>();
     s.send_timeout.ns = in.get<std::int64_t>();
     s.low_water = in.get<std::uint32_t>();
+    if (from_version >= 2) get_options(in, s);
     if (!is_timeout_sane(s.receive_timeout) || !is_timeout_sane(s.send_timeout) || s.low_water > INT32_MAX) in.refuse();
-    if (!out.emplace(StackAndHandle(stack, handle), s).second) in.refuse();
+    if (!out.emplace(StackAndHandle(stack, handle), std::move(s)).second) in.refuse();
 }
 
 void get_set(Reader& in, std::map<std::uint64_t, SavedEpoll>& out) {
@@ -149,12 +181,14 @@ std::vector<std::uint8_t> save_descriptors(const Internals& in) {
 
 std::expected<void, Error> restore_descriptors(Internals& in, ByteView saved) {
     Reader from(saved);
-    if (from.get<std::uint32_t>() != magic || from.get<std::uint32_t>() != version) from.refuse();
+    if (from.get<std::uint32_t>() != magic) from.refuse();
+    const auto from_version = from.get<std::uint32_t>();
+    if (from_version < 1 || from_version > version) from.refuse();
     const auto epoll_count = from.get<std::uint64_t>();
     if (epoll_count >= std::uint64_t{1} << 40) from.refuse();
     std::map<StackAndHandle, SavedSocket> sockets;
     std::map<std::uint64_t, SavedEpoll> sets;
-    for (std::uint32_t n = from.ok() ? from.count(socket_bytes) : 0; n != 0 && from.ok(); --n) get_socket(from, sockets);
+    for (std::uint32_t n = from.ok() ? from.count(socket_bytes) : 0; n != 0 && from.ok(); --n) get_socket(from, sockets, from_version);
     for (std::uint32_t n = from.ok() ? from.count(set_bytes) : 0; n != 0 && from.ok(); --n) get_set(from, sets);
     for (const auto& [handle, set] : sets) {
         if (handle >> 24 > epoll_count) from.refuse();

@@ -126,6 +126,8 @@ int take_waiting(Call& call, Socket& s, int flags, Endpoint& peer) {
     made->low_water = s.low_water;
     made->receive_timeout = s.receive_timeout;
     made->send_timeout = s.send_timeout;
+    made->stored = s.stored;
+    made->timestamps = s.timestamps;
     call.done();
     return fd;
 }
@@ -199,6 +201,7 @@ void keepnet::posix::await_last_bytes(Call& call, Socket& s) {
 extern "C" {
 
 int kn_socket(int domain, int type, int protocol) {
+    if (domain == AF_UNIX || domain == AF_NETLINK) return ::socket(domain, type, protocol);  // within the machine
     const Call call;
     const int flags = type & ~0xf;
     if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail(EINVAL);
@@ -219,6 +222,7 @@ int kn_socket(int domain, int type, int protocol) {
 }
 
 int kn_bind(int fd, const sockaddr* address, socklen_t length) {
+    if (!is_ours(fd)) return ::bind(fd, address, length);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -234,6 +238,7 @@ int kn_bind(int fd, const sockaddr* address, socklen_t length) {
 }
 
 int kn_listen(int fd, int backlog) {
+    if (!is_ours(fd)) return ::listen(fd, backlog);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -253,6 +258,7 @@ int kn_listen(int fd, int backlog) {
 }
 
 int kn_accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
+    if (!is_ours(fd)) return ::accept4(fd, address, length, flags);
     Call call;
     if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail(EINVAL);
     const auto s = call.socket(fd);
@@ -269,6 +275,7 @@ int kn_accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
 int kn_accept(int fd, sockaddr* address, socklen_t* length) { return kn_accept4(fd, address, length, 0); }
 
 int kn_connect(int fd, const sockaddr* address, socklen_t length) {
+    if (!is_ours(fd)) return ::connect(fd, address, length);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -282,6 +289,7 @@ int kn_connect(int fd, const sockaddr* address, socklen_t length) {
 }
 
 int kn_shutdown(int fd, int how) {
+    if (!is_ours(fd)) return ::shutdown(fd, how);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -307,6 +315,7 @@ int kn_close(int fd) {
 }
 
 int kn_getsockname(int fd, sockaddr* address, socklen_t* length) {
+    if (!is_ours(fd)) return ::getsockname(fd, address, length);
     const Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -316,6 +325,7 @@ int kn_getsockname(int fd, sockaddr* address, socklen_t* length) {
 }
 
 int kn_getpeername(int fd, sockaddr* address, socklen_t* length) {
+    if (!is_ours(fd)) return ::getpeername(fd, address, length);
     const Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;

@@ -263,12 +263,13 @@ ssize_t receive(Call& call, Socket& s, msghdr& message, int flags) {
     message.msg_flags = 0;
     message.msg_controllen = 0;
     message.msg_namelen = 0;
+    std::size_t used = 0;
+    if (room != 0) add_timestamp(s, message, used, room);
     if (s.want_queued_bytes && room != 0) {
-        std::size_t used = 0;
         const int left = input_left(s);
         add_control(message, used, room, IPPROTO_TCP, TCP_CM_INQ, &left, sizeof left);
-        message.msg_controllen = used;
     }
+    message.msg_controllen = used;
     return n;
 }
 
@@ -277,6 +278,10 @@ ssize_t send(Call& call, Socket& s, const msghdr& message, int flags) {
     if (const int error = from.take(message.msg_iov, message.msg_iovlen); error != 0) return fail(error);
     if (!s.is_tcp()) return send_datagram(call, s, from, message, flags);
     if ((flags & MSG_FASTOPEN) != 0) return fail(EOPNOTSUPP);
+    if (message.msg_controllen != 0 && !is_given(message.msg_control, message.msg_controllen)) return fail(EFAULT);
+    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(const_cast<msghdr*>(&message), c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_CREDENTIALS) return fail(EINVAL);
+    }
     return send_stream(call, s, from, flags);
 }
 
@@ -334,6 +339,7 @@ ssize_t kn_read(int fd, void* buffer, size_t length) {
 }
 
 ssize_t kn_recvmsg(int fd, msghdr* message, int flags) {
+    if (!is_ours(fd)) return ::recvmsg(fd, message, flags);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -344,6 +350,7 @@ ssize_t kn_recvmsg(int fd, msghdr* message, int flags) {
 
 ssize_t kn_recvfrom(int fd, void* buffer, size_t length, int flags, sockaddr* address,
                     socklen_t* address_length) {
+    if (!is_ours(fd)) return ::recvfrom(fd, buffer, length, flags, address, address_length);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -397,6 +404,7 @@ ssize_t kn_write(int fd, const void* buffer, size_t length) {
 }
 
 ssize_t kn_sendmsg(int fd, const msghdr* message, int flags) {
+    if (!is_ours(fd)) return ::sendmsg(fd, message, flags);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;
@@ -407,6 +415,7 @@ ssize_t kn_sendmsg(int fd, const msghdr* message, int flags) {
 
 ssize_t kn_sendto(int fd, const void* buffer, size_t length, int flags, const sockaddr* address,
                   socklen_t address_length) {
+    if (!is_ours(fd)) return ::sendto(fd, buffer, length, flags, address, address_length);
     Call call;
     const auto s = call.socket(fd);
     if (s == nullptr) return -1;

@@ -49,6 +49,8 @@ ssize_t send_datagram(Call& call, Socket& s, const Parts& from, const msghdr& me
 /// Adds one control message behind the `used` bytes, or says that it had no room.
 void add_control(msghdr& message, std::size_t& used, std::size_t room, int level, int type, const void* value,
                  std::size_t length);
+/// SO_TIMESTAMP: the time of the reading, for the stack keeps none of the arrival.
+void add_timestamp(const Socket& s, msghdr& message, std::size_t& used, std::size_t room);
 /// Control messages: what is asked for with IPV6_RECV..., and what the sender says of one datagram.
 void give_control(const Socket& s, const ReceivedDatagram& d, msghdr& message);
 [[nodiscard]] int take_control(const msghdr& message, SendDatagram& how, InterfaceIndex& interface);

@@ -30,9 +30,9 @@ MAY_INCLUDE = {
     "hosted": set(),
 }
 HOSTED = {"checkpoint", "posix", "hosted"}  # folders of src/ that are ordinary hosted C++
-HOSTED_PUBLIC = {"checkpoint.hpp", "journal_file.hpp", "posix.h", "posix_runtime.hpp"}  # public headers of those
+HOSTED_PUBLIC = {"checkpoint.hpp", "journal_file.hpp", "posix.h", "posix_names.h", "posix_runtime.hpp"}  # public headers of those
 HOSTED_FOLDERS = ("asio/", "hosted/")  # and folders of them
-SYSTEM_PUBLIC = {"posix.h"}  # is made of the system's own types: sockaddr, msghdr, pollfd, epoll_event
+SYSTEM_PUBLIC = {"posix.h", "posix_names.h"}  # is made of the system's own types: sockaddr, msghdr, pollfd, epoll_event
 
 # All of the standard library that the core uses: types and algorithms without a run-time library behind them.
 CORE_STANDARD = set(
