@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet {
 
 class Stack;

@@ -110,7 +110,7 @@ void cancel_in(const char* what, const std::function<void()>& call) {
 }  // namespace
 
 TEST_CASE(
-    "posix: what a forked child closes, duplicates or writes to is a number; the parent's connection goes "
+    "posix: what a forked child closes, duplicates or writes to is a number, and the parent's connection goes "
     "on") {
     RealRig rig;
     const RealPair pair(rig);

@@ -121,7 +121,7 @@ TEST_CASE("posix, same: every call that waits for input is interrupted by a hand
 }
 
 TEST_CASE(
-    "posix, same: a call on a socket goes on behind a handler with SA_RESTART; poll and its like never do") {
+    "posix, same: a call on a socket goes on behind a handler with SA_RESTART, but poll and its like never do") {
     same([](Play& p) {
         const Play::Ends e = p.pair();
         set_blocking(p, e.server);

@@ -17,6 +17,8 @@
 #include <string>
 #include <string_view>
 
+#include <keepnet/cxx23.hpp>
+
 namespace keepnet::hosted {
 
 enum class ExitStatus : int {
