@@ -10,6 +10,10 @@
 
 #include "posix/internals.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 using namespace test;
 
 namespace {
@@ -254,7 +258,23 @@ TEST_CASE("posix, same: a handler writes to a pipe while a call sleeps, and poll
     });
 }
 
+namespace {
+
+/// What siglongjmp() skips, nobody destroys: a socket that was left in a call keeps its structure (docs/posix.md). That is no
+/// news to a leak checker that looks at such a case.
+struct LeavesStructuresBehind {
+#if defined(__SANITIZE_ADDRESS__)
+    LeavesStructuresBehind() { __lsan_disable(); }
+    ~LeavesStructuresBehind() { __lsan_enable(); }
+    LeavesStructuresBehind(const LeavesStructuresBehind&) = delete;
+    LeavesStructuresBehind& operator=(const LeavesStructuresBehind&) = delete;
+#endif
+};
+
+}  // namespace
+
 TEST_CASE("posix, same: siglongjmp out of every call that sleeps leaves a process in which all goes on") {
+    [[maybe_unused]] const LeavesStructuresBehind known;
     same([](Play& p) {
         const Handler handler(p, leave, 0);
         const Play::Ends e = p.pair();
@@ -296,6 +316,7 @@ TEST_CASE("posix, same: siglongjmp out of every call that sleeps leaves a proces
 }
 
 TEST_CASE("posix: what siglongjmp leaves asleep is forgotten when the thread sleeps again") {
+    [[maybe_unused]] const LeavesStructuresBehind known;
     Rig rig;
     Pair pair(rig);
     Play p(keepnet_api(), [] {});
