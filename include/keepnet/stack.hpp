@@ -259,7 +259,7 @@ struct PollResult {
     std::uint32_t frames_received = 0;
     std::uint32_t frames_sent = 0;
     bool sockets_ready = false;              ///< next_ready() has something
-    bool addresses_changed = false;          ///< since the last poll one came, went, or has another status
+    bool addresses_changed = false;          ///< in this poll one came, went, or has another status
 };
 
 struct ReceivedDatagram {
