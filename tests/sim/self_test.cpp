@@ -188,6 +188,7 @@ bool self_test() {
                                       reset = "no reset that nobody caused",
                                       again = "what was acknowledged is there after a restart",
                                       sent = "what was sent is known after a restart",
+                                      durable = "what was durable is there after a restart",
                                       once = "a connection is accepted once", handle = "a handle stays valid",
                                       end = "no end that nobody wrote",
                                       edge = "the window's right edge never goes back",
@@ -223,7 +224,7 @@ bool self_test() {
     ok = is_noticed("a host that says durable too early",
                     [](RunOptions& o) { o.host_fault = HostFault::commits_early; },
                     {bytes, unsent, stuck, reset, again, sent, known, once, end, edge, ack_back, datagram,
-                     early, early_ack, silent, tsval, end_reset, duplicate, restores}) &&
+                     early, early_ack, silent, tsval, end_reset, duplicate, restores, durable}) &&
          ok;
     ok = is_noticed("a network that changes bytes and mends the checksum",
                     [](RunOptions& o) { o.forge = true; }, {bytes}) &&
